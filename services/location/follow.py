@@ -22,7 +22,7 @@ from common.http.client import UNKNOWN_PATH, HttpClient, RemoteError, StatusErro
 from common.metrics import Metrics
 from common.problems import Problem
 from services.location.delivery import DeliveryBuilder, prepare
-from services.location.original_storage import OriginalStoragePoller
+from services.location.original_storage import INTERVAL, OriginalStoragePoller
 from services.location.shelf import Shelf
 
 log = structlog.get_logger("location.follow")
@@ -169,7 +169,7 @@ class StorageFollower:
             except _OriginalProtocol:
                 await self._original.poll()
                 self._recovered()
-                await self._sleep(self._original.interval)
+                await self._sleep(INTERVAL)
         else:
             await self._load_changes(self._updater.revision)
 

@@ -28,16 +28,17 @@ log = structlog.get_logger("location.follow")
 
 AT_A_TIME: Final = 8
 """Documents fetched at the same time."""
+INTERVAL: Final = 30.0
+"""Seconds between two polls."""
 
 
 class OriginalStoragePoller:
-    """Polls an original storage-rest; `interval` and `hold` are in seconds."""
+    """Polls an original storage-rest; `hold` is in seconds."""
 
-    def __init__(self, *, storage: HttpClient, shelf: Shelf, interval: float = 30, hold: float = removals.HOLD) -> None:
+    def __init__(self, *, storage: HttpClient, shelf: Shelf, hold: float) -> None:
         self._hold = hold
         self._absent: dict[str, float] = {}
         self._left: deque[float] = deque()
-        self.interval = interval
         self._storage = storage
         self._shelf = shelf
         self._listed: frozenset[str] | None = None

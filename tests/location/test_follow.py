@@ -1,7 +1,7 @@
 """The shelf becomes and stays what storage is, whatever happens on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,18 +10,21 @@ from common import wire
 from common.health import Health
 from common.http.client import HttpClient
 from common.metrics import Metrics
-from services.location import follow
+from common.removals import HOLD
 from services.location.delivery import make_entry
-from services.location.follow import StorageFollower
+from services.location.follow import LONGEST_PAUSE, StorageFollower
 from services.location.shelf import Shelf
+from tests import waiting
 from tests.location.samples import model_document, upsert
 from tests.location.storages import FakeOriginalStorage, FakeStorage, serving
-from tests.waiting import eventually
+from tests.simulation.loop import simulated
+
+PORT = 7070
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.2)
+async def eventually(check: Callable[[], object], *, what: str = "condition") -> object:
+    """Wait long enough for what is held to go, which takes a moment in a simulation."""
+    return await waiting.eventually(check, timeout=2 * HOLD, interval=0.05, what=what)
 
 
 @pytest.fixture
@@ -51,6 +54,7 @@ async def following(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[
             await asyncio.gather(task, return_exceptions=True)
 
 
+@simulated
 async def test_a_snapshot_is_loaded_then_every_change(shelf: Shelf, metrics: Metrics, health: Health) -> None:
     storage = FakeStorage()
     storage.entries = {"a_1": upsert("a_1", card_key="k")}
@@ -70,6 +74,7 @@ async def test_a_snapshot_is_loaded_then_every_change(shelf: Shelf, metrics: Met
         assert storage.requests.count("/snapshot") == 1
 
 
+@simulated
 async def test_a_large_snapshot_arrives_whole(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     storage.entries = {f"m_{n}": upsert(f"m_{n}", model_document(description="x" * 2000)) for n in range(500)}
@@ -78,6 +83,7 @@ async def test_a_large_snapshot_arrives_whole(shelf: Shelf, metrics: Metrics) ->
         await eventually(lambda: len(shelf) == 501)
 
 
+@simulated
 async def test_an_incomplete_storage_is_waited_for(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     storage.complete = False
@@ -98,10 +104,11 @@ async def test_an_incomplete_storage_is_waited_for(shelf: Shelf, metrics: Metric
         assert shelf.keys() == {"a_1", "b_1"}
 
 
+@simulated
 async def test_what_was_served_is_served_on_when_storage_goes(shelf: Shelf, metrics: Metrics, health: Health) -> None:
     storage = FakeStorage()
     storage.entries = {"a_1": upsert("a_1")}
-    async with following(shelf, metrics, await free_port()) as follower:
+    async with following(shelf, metrics, PORT) as follower:
         port = int(follower._storage.base_url.rpartition(":")[2])
         await eventually(lambda: "to answer at" in shelf.waiting_for)
         async with serving(storage, port):
@@ -125,13 +132,23 @@ async def test_what_was_served_is_served_on_when_storage_goes(shelf: Shelf, metr
             await eventually(lambda: shelf.keys() == {"b_1", "c_1"})
 
 
+@simulated
+async def test_storage_is_followed_within_seconds_however_long_it_was_away(shelf: Shelf, metrics: Metrics) -> None:
+    async with following(shelf, metrics, PORT):
+        await asyncio.sleep(HOLD)
+        async with serving(FakeStorage(), PORT):
+            await asyncio.sleep(2 * LONGEST_PAUSE)
+            assert shelf.complete
+
+
+@simulated
 async def test_a_restarted_storage_is_not_believed_to_lack_something_until_it_is_confirmed(
     shelf: Shelf, metrics: Metrics
 ) -> None:
     storage = FakeStorage()
     storage.entries = {key: upsert(key, card_key=f"card {key}") for key in ("a_1", "b_1", "c_1")}
     storage.cards = {f"card {key}": "# card" for key in storage.entries}
-    async with following(shelf, metrics, await free_port()) as follower:
+    async with following(shelf, metrics, PORT) as follower:
         port = int(follower._storage.base_url.rpartition(":")[2])
         async with serving(storage, port):
             await eventually(lambda: shelf.complete)
@@ -150,6 +167,7 @@ async def test_a_restarted_storage_is_not_believed_to_lack_something_until_it_is
             await eventually(lambda: shelf.keys() == {"a_1", "d_1"}, what="what is not told again goes")
 
 
+@simulated
 async def test_a_damaged_storage_says_what_is_missing(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     storage.complete, storage.damage = False, "the ConfigMap bac-import-model-2 is missing"
@@ -158,6 +176,7 @@ async def test_a_damaged_storage_says_what_is_missing(shelf: Shelf, metrics: Met
         assert not shelf.complete
 
 
+@simulated
 async def test_a_removal_that_is_reported_before_all_is_complete_counts(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     storage.complete = False
@@ -172,6 +191,7 @@ async def test_a_removal_that_is_reported_before_all_is_complete_counts(shelf: S
         assert shelf.keys() == {"b_1", "c_1"}
 
 
+@simulated
 async def test_a_snapshot_that_breaks_off_changes_nothing(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     storage.break_off = True
@@ -185,6 +205,7 @@ async def test_a_snapshot_that_breaks_off_changes_nothing(shelf: Shelf, metrics:
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+@simulated
 async def test_an_error_of_storage_is_no_reason_to_take_it_for_an_original(
     shelf: Shelf, metrics: Metrics, status: int
 ) -> None:
@@ -198,6 +219,7 @@ async def test_an_error_of_storage_is_no_reason_to_take_it_for_an_original(
         assert set(storage.requests) <= {"/snapshot", "/changes"}
 
 
+@simulated
 async def test_pushes_are_news_unless_they_were_followed_already(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     async with serving(storage) as port, following(shelf, metrics, port) as follower:
@@ -214,6 +236,7 @@ async def test_pushes_are_news_unless_they_were_followed_already(shelf: Shelf, m
 
 
 @pytest.mark.parametrize("revision", ["b-1", "odd", "a-²", "a-" + "9" * 5000, None])
+@simulated
 async def test_a_push_that_cannot_be_placed_is_looked_into(
     shelf: Shelf, metrics: Metrics, revision: str | None
 ) -> None:
@@ -226,6 +249,7 @@ async def test_a_push_that_cannot_be_placed_is_looked_into(
         assert storage.requests.count("/snapshot") == 2
 
 
+@simulated
 async def test_an_original_with_a_cache_is_complete_at_once(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeOriginalStorage()
     storage.store(upsert("models_wire-two"), upsert("a_b_c"), upsert("bad_1", b"not a document"))
@@ -238,6 +262,7 @@ async def test_an_original_with_a_cache_is_complete_at_once(shelf: Shelf, metric
         assert shelf.at_key("a_b_c").document.body == model_document()  # type: ignore[union-attr]
 
 
+@simulated
 async def test_a_document_that_an_original_removes_after_it_was_listed_leaves_the_others(
     shelf: Shelf, metrics: Metrics
 ) -> None:
@@ -250,18 +275,12 @@ async def test_a_document_that_an_original_removes_after_it_was_listed_leaves_th
         assert "/fetch?key=gone_1" in storage.requests
 
 
-@asynccontextmanager
-async def looking_often(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[StorageFollower]:
-    async with following(shelf, metrics, port) as follower:
-        follower._original.interval = 0.02
-        yield follower
-
-
+@simulated
 async def test_an_original_that_fills_its_cache_is_complete_when_its_list_settles(
     shelf: Shelf, metrics: Metrics
 ) -> None:
     storage = FakeOriginalStorage()
-    async with serving(storage) as port, looking_often(shelf, metrics, port):
+    async with serving(storage) as port, following(shelf, metrics, port):
         await five_looks(storage)
         assert not shelf.complete
         storage.growing = True
@@ -273,10 +292,11 @@ async def test_an_original_that_fills_its_cache_is_complete_when_its_list_settle
         assert shelf.keys() == storage.bodies.keys()
 
 
+@simulated
 async def test_an_empty_list_of_an_original_proves_nothing(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeOriginalStorage()
     storage.store(upsert("a_1"), upsert("b_1"))
-    async with serving(storage) as port, looking_often(shelf, metrics, port):
+    async with serving(storage) as port, following(shelf, metrics, port):
         await eventually(lambda: shelf.complete)
         storage.listed = []
         await five_looks(storage)
@@ -287,34 +307,36 @@ async def test_an_empty_list_of_an_original_proves_nothing(shelf: Shelf, metrics
         await eventually(lambda: shelf.keys() == {"a_1", "b_1"})
 
 
+@simulated
 async def test_much_that_an_original_does_not_list_any_more_stays_for_the_hold(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeOriginalStorage()
     storage.store(*(upsert(f"a_{n}") for n in range(6)))
-    async with serving(storage) as port, looking_often(shelf, metrics, port) as follower:
+    async with serving(storage) as port, following(shelf, metrics, port):
         await eventually(lambda: len(shelf) == 6)
         storage.listed = ["a_0", "a_1", "a_2"]
-        await five_looks(storage)
+        await asyncio.sleep(HOLD - 60)
         assert len(shelf) == 6
-        follower._original._hold = 0.1
         await eventually(lambda: shelf.keys() == {"a_0", "a_1", "a_2"})
 
 
+@simulated
 async def test_an_original_is_asked_only_for_what_is_not_known(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeOriginalStorage()
     storage.store(*(upsert(f"a_{n}") for n in range(20)))
-    async with serving(storage) as port, looking_often(shelf, metrics, port):
+    async with serving(storage) as port, following(shelf, metrics, port):
         await five_looks(storage)
         storage.store(upsert("b_1"))
         await eventually(lambda: shelf.at_key("b_1"))
         assert sum(request.startswith("/fetch") for request in storage.requests) == 21
 
 
+@simulated
 async def test_one_of_ours_in_the_place_of_an_original_is_noticed(shelf: Shelf, metrics: Metrics) -> None:
     original, ours = FakeOriginalStorage(), FakeStorage()
     original.store(upsert("a_1"))
     ours.entries = {"a_1": upsert("a_1"), "b_1": upsert("b_1")}
-    port = await free_port()
-    async with looking_often(shelf, metrics, port):
+    port = PORT
+    async with following(shelf, metrics, port):
         async with serving(original, port):
             await eventually(lambda: shelf.keys() == {"a_1"})
         async with serving(ours, port):
@@ -324,11 +346,12 @@ async def test_one_of_ours_in_the_place_of_an_original_is_noticed(shelf: Shelf, 
             await eventually(lambda: len(original.requests) > looks)
 
 
+@simulated
 async def test_after_an_original_was_away_everything_is_fetched_again(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeOriginalStorage()
     storage.store(upsert("a_1"))
-    port = await free_port()
-    async with looking_often(shelf, metrics, port):
+    port = PORT
+    async with following(shelf, metrics, port):
         async with serving(storage, port):
             await eventually(lambda: shelf.complete)
         storage.store(upsert("a_1", model_document("new")))  # its push found no one
@@ -338,11 +361,12 @@ async def test_after_an_original_was_away_everything_is_fetched_again(shelf: She
             await eventually(lambda: body_of(shelf, "a_1") == model_document("new"))
 
 
+@simulated
 async def test_a_push_is_newer_than_a_look_that_is_under_way(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeOriginalStorage()
     storage.store(upsert("a_1"), upsert("b_1"))
     storage.hold = asyncio.Event()
-    async with serving(storage) as port, looking_often(shelf, metrics, port) as follower:
+    async with serving(storage) as port, following(shelf, metrics, port) as follower:
         await eventually(lambda: any(request.startswith("/fetch") for request in storage.requests))
         shelf.put(make_entry(upsert("a_1", model_document("pushed"))))
         follower.note_push("a_1")
@@ -359,14 +383,6 @@ def body_of(shelf: Shelf, key: str) -> bytes | None:
 async def five_looks(storage: FakeOriginalStorage) -> None:
     looks = storage.requests.count("/list")
     await eventually(lambda: storage.requests.count("/list") >= looks + 5)
-
-
-async def free_port() -> int:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port
 
 
 def errors(metrics: Metrics) -> float:

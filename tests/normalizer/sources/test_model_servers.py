@@ -20,13 +20,13 @@ from services.normalizer.normalize.runtimes import read_runtime
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kserve.model_servers import ModelServers
-from services.normalizer.sources.kserve.server_answers import ServerAnswers
+from services.normalizer.sources.kserve.server_answers import AGAIN, ServerAnswers
 from tests import objects
 from tests.fakes.model_server import ModelServer
 from tests.normalizer.sources.scripted import Recorder, Script, running
+from tests.simulation.loop import simulated
 from tests.waiting import eventually
 
-IMPATIENT = {"hold": 5, "again": 0.05}
 REF = Ref.isvc("local", "models", "granite")
 
 
@@ -60,19 +60,16 @@ class Waiting(Script):
 
 
 @asynccontextmanager
-async def asking(
-    *, times: dict[str, float] = IMPATIENT, timeout: float = 2, **options: Any
-) -> AsyncIterator[tuple[Script, Told]]:
-    servers = ModelServers(**{"models": True, "definitions": False, "timeout": timeout, **options})
+async def asking(**options: Any) -> AsyncIterator[tuple[Script, Told]]:
+    servers = ModelServers(**{"models": True, "definitions": False, **options})
     script, told = Waiting(), Told()
-    async with running(ServerAnswers(script, servers, **times), told, script=script):
+    async with running(ServerAnswers(script, servers), told, script=script):
         yield script, told
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    async with ModelServer("granite-8b", further=("sql",)) as server:
-        yield server
+def server() -> ModelServer:
+    return ModelServer("granite-8b", further=("sql",))
 
 
 def deployment(url: str, *, generation: int = 1, **options: Any) -> Deployment:
@@ -83,6 +80,7 @@ def deployment(url: str, *, generation: int = 1, **options: Any) -> Deployment:
     return read_isvc(obj)
 
 
+@simulated
 async def test_a_server_names_its_models_once_for_each_revision(server: ModelServer) -> None:
     async with asking() as (script, told):
         script.tell(REF, deployment(server.url))
@@ -97,6 +95,7 @@ async def test_a_server_names_its_models_once_for_each_revision(server: ModelSer
     assert [call.path for call in server.calls] == ["/v1/models"] * 2
 
 
+@simulated
 async def test_no_token_is_sent_and_one_that_asks_for_it_is_left_alone() -> None:
     async with ModelServer("granite-8b", guarded=True) as server, asking() as (script, told):
         script.tell(REF, deployment(server.url))
@@ -112,6 +111,7 @@ async def test_no_token_is_sent_and_one_that_asks_for_it_is_left_alone() -> None
 @pytest.mark.parametrize(
     "how", [{"minReplicas": 0}, {"ready": False}, {"annotations": {"serving.kserve.io/stop": "true"}}]
 )
+@simulated
 async def test_what_a_request_would_start_is_never_asked(server: ModelServer, how: dict[str, Any]) -> None:
     async with asking() as (script, told):
         script.tell(REF, deployment(server.url, **how))
@@ -121,6 +121,7 @@ async def test_what_a_request_would_start_is_never_asked(server: ModelServer, ho
     assert len(server.calls) == 1, "of the other"
 
 
+@simulated
 async def test_one_that_goes_to_sleep_while_it_waits_its_turn_is_not_asked() -> None:
     asked = asyncio.Event()
 
@@ -129,7 +130,7 @@ async def test_one_that_goes_to_sleep_while_it_waits_its_turn_is_not_asked() -> 
         await asyncio.Event().wait()
         return web.Response()
 
-    asked_late = asking(timeout=0.5, times={"hold": 60, "again": 60})
+    asked_late = asking()
     async with slow(hang) as url, ModelServer("late") as late, asked_late as (script, told):
         for number in range(4):
             script.tell(Ref.isvc("local", "models", f"slow-{number}"), deployment(url))
@@ -153,6 +154,7 @@ async def slow(handler: Any) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@simulated
 async def test_a_new_model_and_the_listing_wait_for_the_answer(server: ModelServer) -> None:
     async with asking() as (script, told):
         assert script.sink
@@ -165,12 +167,13 @@ async def test_a_new_model_and_the_listing_wait_for_the_answer(server: ModelServ
         assert told.whole == 2
 
 
+@simulated
 async def test_no_one_waits_long_for_a_server_that_does_not_answer() -> None:
     async def hang(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         return web.Response()
 
-    async with slow(hang) as url, asking(timeout=60, times={"hold": 0.05, "again": 60}) as (script, told):
+    async with slow(hang) as url, asking(timeout=3600) as (script, told):
         assert script.sink
         script.tell(REF, deployment(url))
         script.sink.listed()
@@ -178,16 +181,18 @@ async def test_no_one_waits_long_for_a_server_that_does_not_answer() -> None:
         assert told.names == [()]
 
 
+@simulated
 async def test_a_server_in_trouble_is_asked_again(server: ModelServer) -> None:
     server.broken = "overloaded"
     async with asking() as (script, told):
         script.tell(REF, deployment(server.url))
         await eventually(lambda: told.names == [()])
         server.broken = ""
-        await eventually(lambda: told.names[-1] == ("granite-8b", "sql"))
+        await eventually(lambda: told.names[-1] == ("granite-8b", "sql"), timeout=2 * AGAIN, interval=1)
 
 
 @pytest.mark.parametrize("last", [Gone(), Missing()])
+@simulated
 async def test_what_leaves_is_not_asked_any_more(server: ModelServer, last: Any) -> None:
     server.broken = "down"
     async with asking() as (script, told):
@@ -196,7 +201,7 @@ async def test_what_leaves_is_not_asked_any_more(server: ModelServer, last: Any)
         script.tell(REF, last)
         asked = len(server.calls)
         script.tell(Ref.isvc("local", "models", "other"), deployment(server.url))
-        await eventually(lambda: len(server.calls) > asked + 2)
+        await eventually(lambda: len(server.calls) > asked + 2, timeout=6 * AGAIN, interval=1)
         assert all(fact.name == "granite" for fact in told.facts)
 
 
@@ -211,23 +216,25 @@ async def test_what_leaves_is_not_asked_any_more(server: ModelServer, last: Any)
     ],
     ids=["html", "other", "absent", "elsewhere", "large"],
 )
+@simulated
 async def test_any_other_answer_says_nothing(answer: web.Response) -> None:
     async def say(request: web.Request) -> web.Response:
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
-    async with slow(say) as url, asking(times={"again": 60}) as (script, told):
+    async with slow(say) as url, asking() as (script, told):
         script.tell(REF, deployment(url))
         await eventually(lambda: told.names == [()])
 
 
 async def test_tls_is_verified() -> None:
+    """With real sockets, because a simulation has no TLS."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     async with ModelServer("granite-8b", tls=tls) as server:
-        async with asking(times={"again": 60}) as (script, told):
+        async with asking() as (script, told):
             script.tell(REF, deployment(server.url))
             await eventually(lambda: told.names == [()])
         assert server.calls == []
@@ -236,6 +243,7 @@ async def test_tls_is_verified() -> None:
             await eventually(lambda: told.names == [("granite-8b",)])
 
 
+@simulated
 async def test_definitions_are_asked_for_too(server: ModelServer) -> None:
     async with asking(definitions=True) as (script, told):
         script.tell(REF, deployment(server.url))
@@ -244,6 +252,7 @@ async def test_definitions_are_asked_for_too(server: ModelServer) -> None:
     assert [call.path for call in server.calls] == ["/v1/models", "/openapi.json"]
 
 
+@simulated
 async def test_names_do_not_wait_for_a_definition_that_does_not_come(server: ModelServer) -> None:
     server.broken_paths = ("/openapi.json",)
     async with asking(definitions=True) as (script, told):
@@ -253,6 +262,7 @@ async def test_names_do_not_wait_for_a_definition_that_does_not_come(server: Mod
     assert [call.path for call in server.calls] == ["/v1/models", "/openapi.json"]
 
 
+@simulated
 async def test_a_small_definition_is_kept_whole(server: ModelServer) -> None:
     server.definition = {"openapi": "3.1.0", "info": {}, "paths": {"/score": {"post": {}}}}
     async with asking(models=False, definitions=True) as (script, told):
@@ -262,6 +272,7 @@ async def test_a_small_definition_is_kept_whole(server: ModelServer) -> None:
     assert (told.facts[0].operations, told.names) == ((), [()])
 
 
+@simulated
 async def test_an_address_that_a_service_corrects_is_asked_then(server: ModelServer) -> None:
     """An LLMInferenceService without a router: its Service is known by another source, perhaps later."""
     port = int(server.url.rpartition(":")[2])
@@ -279,6 +290,7 @@ async def test_an_address_that_a_service_corrects_is_asked_then(server: ModelSer
     assert len(server.calls) == 1
 
 
+@simulated
 async def test_a_runtime_that_is_read_later_tells_what_is_spoken(server: ModelServer) -> None:
     runtime = read_runtime(
         {"metadata": {"name": "ours"}, "spec": {"containers": [{"name": "kserve-container", "image": "x/vllm:1"}]}}

@@ -1,7 +1,7 @@
 """Registries and catalogs: found, polled and gone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,19 +19,27 @@ from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.refs import SourceRef
 from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
 from services.normalizer.sources.registry_source import Look
+from tests import waiting
 from tests.fakes.registry import MODELS, VERSIONS, FakeCatalog, FakeRegistry
 from tests.normalizer.sources.support import ARTIFACTS, CARDS, LISTS, Recorder, connector, live, new_metrics, ref_of
-from tests.waiting import eventually
+from tests.simulation.loop import simulated
 
-FAST = PollingOptions(interval=0.05, card_refresh=3600)
-SLOW = PollingOptions(interval=3600, card_refresh=3600)
+POLLING = PollingOptions()
+SLOW = PollingOptions(interval=86400, card_refresh=86400)
+"""Nothing is read again by itself while a test waits."""
+HOUR = 3600.0
+
+
+async def eventually(check: Callable[[], object], *, interval: float = 0.25, what: str = "condition") -> object:
+    """Wait long enough for cards to be read again, which takes a moment in a simulation."""
+    return await waiting.eventually(check, timeout=3 * HOUR, interval=interval, what=what)
 
 
 @asynccontextmanager
 async def following(
     *servers: FakeRegistry | FakeCatalog,
     refs: list[SourceRef],
-    options: PollingOptions = FAST,
+    options: PollingOptions = POLLING,
     **connection: Any,
 ) -> AsyncIterator[tuple[RegistryManager, Recorder]]:
     recorder = Recorder()
@@ -46,6 +54,7 @@ async def following(
             await task
 
 
+@simulated
 async def test_the_first_poll_is_at_once() -> None:
     async with FakeRegistry() as registry:
         registry.populate(2)
@@ -58,6 +67,7 @@ async def test_the_first_poll_is_at_once() -> None:
     assert recorder.kinds("models/public") == ["ok"]
 
 
+@simulated
 async def test_polls_go_on_and_bring_what_changed() -> None:
     async with FakeRegistry() as registry, following(refs=[ref_of(registry)]) as (_, recorder):
         await eventually(lambda: recorder.readings)
@@ -67,6 +77,7 @@ async def test_polls_go_on_and_bring_what_changed() -> None:
         await eventually(lambda: not live(recorder.readings[-1][1]))
 
 
+@simulated
 async def test_a_hanging_registry_delays_no_other() -> None:
     async with FakeRegistry() as hanging, FakeRegistry() as lively:
         hanging.fail("hang")
@@ -78,6 +89,7 @@ async def test_a_hanging_registry_delays_no_other() -> None:
     assert {ref.id for ref, _ in recorder.readings} == {"models/lively"}
 
 
+@simulated
 async def test_a_change_of_state_is_reported_and_logged_once() -> None:
     metrics = new_metrics()
     async with FakeRegistry() as registry:
@@ -111,6 +123,7 @@ async def test_a_change_of_state_is_reported_and_logged_once() -> None:
     assert all(live(reading) == {("model-0001", "v1")} for _, reading in recorder.readings)
 
 
+@simulated
 async def test_a_registry_that_is_down_at_the_start_comes() -> None:
     async with FakeRegistry() as registry:
         registry.populate(1)
@@ -123,6 +136,7 @@ async def test_a_registry_that_is_down_at_the_start_comes() -> None:
     assert recorder.readings[-1][1].complete
 
 
+@simulated
 async def test_gone_is_not_down() -> None:
     async with FakeRegistry() as one, FakeRegistry() as two:
         refs = [ref_of(one, name="models/one"), ref_of(two, name="models/two")]
@@ -140,6 +154,7 @@ async def test_gone_is_not_down() -> None:
     assert [ref.id for ref in recorder.gone] == ["models/one"]
 
 
+@simulated
 async def test_a_registry_that_moves_is_followed_and_known() -> None:
     async with FakeRegistry() as registry, following(refs=[ref_of(registry)], options=SLOW) as (source, recorder):
         await eventually(lambda: recorder.readings)
@@ -154,6 +169,7 @@ async def test_a_registry_that_moves_is_followed_and_known() -> None:
         assert recorder.gone == []
 
 
+@simulated
 async def test_without_an_address_it_waits_for_one() -> None:
     async with FakeRegistry() as registry:
         ref = ref_of(registry)
@@ -171,6 +187,7 @@ async def test_without_an_address_it_waits_for_one() -> None:
 
 
 async def test_no_verification_is_a_warning() -> None:
+    """With real sockets, because a simulation has no TLS."""
     async with FakeRegistry(tls=True) as registry:
         with structlog.testing.capture_logs() as logs:
             async with following(refs=[ref_of(registry, verify=False)]) as (_, recorder):
@@ -184,6 +201,7 @@ async def test_no_verification_is_a_warning() -> None:
     assert "MODEL_REGISTRY_INSECURE" in warning["remedy"]
 
 
+@simulated
 async def test_a_version_is_looked_up_between_polls() -> None:
     async with FakeRegistry() as registry, following(refs=[ref_of(registry)], options=SLOW) as (source, recorder):
         await eventually(lambda: recorder.readings)
@@ -199,6 +217,7 @@ async def test_a_version_is_looked_up_between_polls() -> None:
         assert len(recorder.readings) == 1, "it is no poll"
 
 
+@simulated
 async def test_a_version_that_cannot_be_worked_with_between_polls_ends_neither_polls_nor_other_look_ups(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -251,6 +270,7 @@ async def polled(source: RegistryManager, recorder: Recorder) -> Any:
     return recorder.readings[-1][1]
 
 
+@simulated
 async def test_cards_come_with_their_models_and_cost_nothing_afterwards() -> None:
     async with carded() as (registry, catalog, source, recorder):
         [first] = recorder.cards
@@ -268,6 +288,7 @@ async def test_cards_come_with_their_models_and_cost_nothing_afterwards() -> Non
         assert recorder.kinds("models/catalog") == ["ok"]
 
 
+@simulated
 async def test_cards_that_nothing_refers_to_any_more_are_forgotten() -> None:
     async with carded() as (registry, _, source, recorder):
         registry.archive(MODELS, "1")
@@ -278,15 +299,13 @@ async def test_cards_that_nothing_refers_to_any_more_are_forgotten() -> None:
         await eventually(lambda: any("curatedexamplemodel-0001" in cards for cards in recorder.cards[1:]))
 
 
-OF_DEPLOYMENTS = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
-
-
+@simulated
 async def test_cards_that_deployments_name_are_read_without_any_registry() -> None:
     model = CatalogModel("curated", "", "example/alone")
     async with FakeCatalog() as catalog:
         catalog.put_card("curated", "example/alone", "# 1")
         refs = [ref_of(catalog, name="models/catalog")]
-        async with following(refs=refs, options=OF_DEPLOYMENTS) as (source, recorder):
+        async with following(refs=refs, options=POLLING) as (source, recorder):
             source.want_cards({model})
             await eventually(lambda: recorder.cards == [{model.key: "# 1"}], what="the card")
             catalog.fail("status", status=404)
@@ -309,6 +328,7 @@ async def test_cards_that_deployments_name_are_read_without_any_registry() -> No
 
 
 @pytest.mark.parametrize("broken", [(Catalog, "begin"), (Catalogs, "_connect")])
+@simulated
 async def test_an_internal_error_with_cards_is_logged_and_they_are_read_again(
     broken: tuple[type, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,15 +349,16 @@ async def test_an_internal_error_with_cards_is_logged_and_they_are_read_again(
         catalog.put_card("curated", "example/alone", "# 1")
         refs = [ref_of(catalog, name="models/catalog")]
         with structlog.testing.capture_logs() as logs:
-            async with following(refs=refs, options=OF_DEPLOYMENTS) as (source, recorder):
+            async with following(refs=refs, options=POLLING) as (source, recorder):
                 source.want_cards({model})
                 await eventually(lambda: recorder.cards == [{model.key: "# 1"}], what="the card")
         [line] = [line for line in logs if line["event"] == "card_not_processed"]
         assert line["exc_info"]
 
 
+@simulated
 async def test_a_name_with_the_key_of_a_registrys_card_does_not_end_it() -> None:
-    async with carded(options=OF_DEPLOYMENTS) as (_, catalog, source, recorder):
+    async with carded(options=POLLING) as (_, catalog, source, recorder):
         other = CatalogModel("cur", "", "atedexamplemodel-0001")
         source.want_cards({other, CatalogModel("curated", "", "example/model-0002")})
         catalog.counted(reset=True)
@@ -345,6 +366,7 @@ async def test_a_name_with_the_key_of_a_registrys_card_does_not_end_it() -> None
     assert {cards[other.key] for cards in recorder.cards if other.key in cards} == {"# 1"}
 
 
+@simulated
 async def test_a_card_is_read_again_when_its_version_changed() -> None:
     async with carded() as (registry, catalog, source, recorder):
         catalog.counted(reset=True)
@@ -359,8 +381,9 @@ async def test_a_card_is_read_again_when_its_version_changed() -> None:
         assert catalog.counted() == {"GET sources": 1, CARDS: 1}
 
 
+@simulated
 async def test_a_card_is_read_again_when_it_is_old() -> None:
-    async with carded(options=PollingOptions(interval=0.02, card_refresh=0.05)) as (_, catalog, _, recorder):
+    async with carded(options=POLLING) as (_, catalog, _, recorder):
         catalog.put_card("curated", "example/model-0001", "changed")
         catalog.put_card("curated", "example/model-0003", "new")
         catalog.drop_card("curated", "example/model-0002")
@@ -372,9 +395,9 @@ async def test_a_card_is_read_again_when_it_is_old() -> None:
         await eventually(lambda: recorder.told_cards == changed)
 
 
+@simulated
 async def test_a_catalog_that_starts_takes_no_card_away() -> None:
-    options = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
-    async with carded(options=options) as (_, catalog, _, recorder):
+    async with carded(options=POLLING) as (_, catalog, _, recorder):
         catalog.fail("starting")
         await eventually(lambda: recorder.kinds("models/catalog")[-1] == "absent")
         asked = len(recorder.readings)
@@ -387,9 +410,9 @@ async def test_a_catalog_that_starts_takes_no_card_away() -> None:
     assert recorder.kinds("models/catalog") == ["ok", "absent", "ok"]
 
 
+@simulated
 async def test_a_card_that_a_catalog_lacks_once_stays_until_a_later_look_agrees() -> None:
-    options = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.3)
-    async with carded(options=options) as (_, catalog, _, recorder):
+    async with carded(options=POLLING) as (_, catalog, _, recorder):
         catalog.counted(reset=True)
         catalog.fail("status", "sources/*", status=404, times=2)
         await eventually(lambda: catalog.counted().get(CARDS, 0) >= 12)
@@ -400,6 +423,7 @@ async def test_a_card_that_a_catalog_lacks_once_stays_until_a_later_look_agrees(
 
 
 @pytest.mark.parametrize("versions", [("v1", "v1alpha1"), ("v1",), ("v1alpha1",)], ids=" and ".join)
+@simulated
 async def test_a_catalog_is_asked_in_the_newest_version_that_it_serves(versions: tuple[str, ...]) -> None:
     async with FakeRegistry() as registry, FakeCatalog(versions=versions) as catalog:
         registry.populate(1)
@@ -413,6 +437,7 @@ async def test_a_catalog_is_asked_in_the_newest_version_that_it_serves(versions:
         assert refused == ([] if "v1" in versions else ["GET /api/model_catalog/v1/sources"])
 
 
+@simulated
 async def test_names_as_dashboards_write_them_since_september_2025() -> None:
     async with FakeRegistry() as registry, FakeCatalog(versions=["v1"]) as catalog:
         registry.populate(2, grouped=False)
@@ -444,6 +469,7 @@ async def test_names_as_dashboards_write_them_since_september_2025() -> None:
         assert not [path for path in catalog.counted() if "admin" in path]
 
 
+@simulated
 async def test_a_card_that_is_too_large_is_shortened_and_told() -> None:
     with structlog.testing.capture_logs() as logs:
         async with FakeRegistry() as registry, FakeCatalog() as catalog:
@@ -462,25 +488,25 @@ async def test_a_card_that_is_too_large_is_shortened_and_told() -> None:
     ]
 
 
+@simulated
 async def test_many_cards_of_a_slow_catalog_delay_no_poll() -> None:
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
-        registry.populate(300)
-        catalog.fail("slow", "sources/*", seconds=0.3)
+        registry.populate(1000)
+        catalog.fail("slow", "sources/*", seconds=4)
         refs = [ref_of(registry), ref_of(catalog, name="models/catalog")]
-        options = PollingOptions(interval=0.05, card_patience=0.1)
-        async with following(refs=refs, options=options) as (_, recorder):
-            await eventually(lambda: recorder.order.count("reading") >= 5)
-            assert catalog.counted()[CARDS] < 300
+        async with following(refs=refs) as (_, recorder):
+            await eventually(lambda: recorder.order.count("reading") >= 4)
+            assert catalog.counted()[CARDS] < 1000
 
 
+@simulated
 async def test_a_later_catalog_displaces_no_card_of_an_earlier_one_that_fails() -> None:
-    options = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
     async with FakeRegistry() as registry, FakeCatalog() as one, FakeCatalog() as two:
         registry.populate(1)
         one.put_card("curated", "example/model-0001", "# the first")
         two.put_card("curated", "example/model-0001", "# the second")
         refs = [ref_of(registry), ref_of(one, name="models/a"), ref_of(two, name="models/b")]
-        async with following(refs=refs, options=options) as (_, recorder):
+        async with following(refs=refs) as (_, recorder):
             await eventually(lambda: recorder.cards)
             await one.down()
             await eventually(lambda: two.counted().get(CARDS, 0) >= 3)
@@ -499,9 +525,9 @@ async def test_a_later_catalog_displaces_no_card_of_an_earlier_one_that_fails() 
         ({"kind": "hang"}, "timeout"),
     ],
 )
+@simulated
 async def test_a_catalog_that_fails_loses_no_card(fault: dict[str, Any], kind: str) -> None:
-    options = PollingOptions(interval=0.05, card_refresh=0.02)
-    async with carded(options=options, timeout=0.3) as (registry, catalog, _, recorder):
+    async with carded(options=POLLING) as (registry, catalog, _, recorder):
         catalog.fail(**fault)
         await eventually(lambda: kind in recorder.kinds("models/catalog"))
         failed_at = len(recorder.cards)
@@ -517,11 +543,11 @@ async def test_a_catalog_that_fails_loses_no_card(fault: dict[str, Any], kind: s
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "empty"}])
+@simulated
 async def test_one_model_that_a_catalog_fails_for_waits_alone(fault: dict[str, Any]) -> None:
-    options = PollingOptions(interval=0.02, card_refresh=0.1, card_recheck=0.05, retry=0.05)
     model = CatalogModel("curated", "", "broken")
     with structlog.testing.capture_logs() as logs:
-        async with carded(options=options) as (_, catalog, source, recorder):
+        async with carded(options=POLLING) as (_, catalog, source, recorder):
             catalog.put_card("curated", "broken", "# of one that was broken")
             catalog.fail(**fault, ending="/sources/curated/models/broken")
             source.want_cards({model})
@@ -536,9 +562,9 @@ async def test_one_model_that_a_catalog_fails_for_waits_alone(fault: dict[str, A
     assert line["object"] == "model broken of source curated"
 
 
+@simulated
 async def test_a_catalog_that_answers_and_fails_for_all_models_is_let_alone() -> None:
-    options = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
-    async with carded(options=options) as (_, catalog, _, recorder):
+    async with carded(options=POLLING) as (_, catalog, _, recorder):
         catalog.fail("status", "sources/{id}/*", status=500)
         await eventually(lambda: recorder.kinds("models/catalog")[-1] == "error")
         catalog.put_card("curated", "example/model-0001", "changed")
@@ -554,13 +580,13 @@ def told_card(recorder: Recorder, key: str, text: str) -> bool:
     return recorder.told_cards.get(key) == text
 
 
+@simulated
 async def test_a_catalog_that_hangs_is_let_alone() -> None:
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
         registry.populate(30)
         catalog.fail("hang")
         refs = [ref_of(registry), ref_of(catalog, name="models/catalog")]
-        options = PollingOptions(interval=0.05, retry=0.05)
-        async with following(refs=refs, options=options, timeout=0.2) as (_, recorder):
+        async with following(refs=refs) as (_, recorder):
             await eventually(lambda: len(recorder.readings) >= 2)
 
             assert recorder.readings[0][1].complete
@@ -568,6 +594,7 @@ async def test_a_catalog_that_hangs_is_let_alone() -> None:
             assert catalog.counted().get(CARDS, 0) <= 20
 
 
+@simulated
 async def test_a_catalog_that_appears_is_asked() -> None:
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
         registry.populate(1)
@@ -584,6 +611,7 @@ async def test_a_catalog_that_appears_is_asked() -> None:
     assert [ref.id for ref in recorder.gone] == ["models/catalog"]
 
 
+@simulated
 async def test_the_second_catalog_is_asked_for_what_the_first_lacks() -> None:
     async with FakeRegistry() as registry, FakeCatalog() as first, FakeCatalog() as second:
         registry.populate(3)
@@ -600,20 +628,22 @@ async def test_the_second_catalog_is_asked_for_what_the_first_lacks() -> None:
     }
 
 
+@simulated
 async def test_cards_that_take_long_come_after_the_models() -> None:
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
         registry.populate(12)
         for number in range(1, 13):
             catalog.put_card("curated", f"example/model-{number:04}", f"# {number}")
-        catalog.fail("slow", seconds=0.08)
+        catalog.fail("slow", seconds=1)
         refs = [ref_of(registry), ref_of(catalog, name="models/catalog")]
-        async with following(refs=refs, options=replace(SLOW, card_patience=0.1), concurrency=1) as (_, recorder):
+        async with following(refs=refs, options=SLOW, concurrency=1) as (_, recorder):
             await eventually(lambda: len(recorder.told_cards) == 12)
 
     assert recorder.order.index("reading") < recorder.order.index("cards"), "the models do not wait"
     assert recorder.kinds("models/catalog") == ["ok"]
 
 
+@simulated
 async def test_a_server_that_asks_to_be_left_alone_for_a_day_is_asked_after_the_interval() -> None:
     async with FakeRegistry() as registry:
         registry.fail("status", status=503, retry_after=86400)
@@ -623,6 +653,7 @@ async def test_a_server_that_asks_to_be_left_alone_for_a_day_is_asked_after_the_
             await eventually(lambda: recorder.kinds("models/public") == ["unavailable", "ok"])
 
 
+@simulated
 async def test_what_cannot_be_worked_with_ends_neither_its_registry_nor_others(monkeypatch: pytest.MonkeyPatch) -> None:
     poll = RegistryPoller.poll
 
@@ -647,12 +678,14 @@ async def test_what_cannot_be_worked_with_ends_neither_its_registry_nor_others(m
 
 
 @pytest.mark.parametrize("attempt", range(20))
+@simulated
 async def test_a_registry_deleted_while_it_answers_500_is_gone_and_tells_nothing_more(attempt: int) -> None:
     async with FakeRegistry() as registry:
         registry.populate(30)
         registry.fail("status", "model_versions/*", status=500)
         async with following(refs=[ref_of(registry)]) as (source, recorder):
-            await eventually(lambda: registry.counted().get(ARTIFACTS, 0) > attempt % 5, interval=0)
+            await eventually(lambda: registry.counted().get(ARTIFACTS, 0) > attempt % 5, interval=0.0001)
+            await asyncio.sleep(attempt * 0.0003)
             source.update([])
             await eventually(lambda: recorder.gone)
             told = len(recorder.order)
@@ -661,6 +694,7 @@ async def test_a_registry_deleted_while_it_answers_500_is_gone_and_tells_nothing
             assert len(recorder.order) == told
 
 
+@simulated
 async def test_cancellation_ends_work_that_fails_all_the_time() -> None:
     for delay in range(40):
         begun = asyncio.Event()
@@ -689,6 +723,7 @@ async def test_cancellation_ends_work_that_fails_all_the_time() -> None:
         assert task.cancelled()
 
 
+@simulated
 async def test_one_failure_leaves_the_others_and_many_end_the_attempt() -> None:
     done: list[int] = []
 

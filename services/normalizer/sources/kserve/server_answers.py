@@ -33,15 +33,14 @@ AGAIN = 600.0
 class ServerAnswers(Wrapper):
     """A source around another one that adds the answers of the servers of its deployments."""
 
-    def __init__(self, source: Source, servers: ModelServers, *, hold: float = HOLD, again: float = AGAIN) -> None:
+    def __init__(self, source: Source, servers: ModelServers) -> None:
         super().__init__(source)
         self._servers = servers
-        self._hold, self._again = hold, again
 
     async def run(self, sink: Sink) -> None:
         """Follow the source and ask the servers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            asker = _Asker(sink, self._servers, tasks, hold=self._hold, again=self._again)
+            asker = _Asker(sink, self._servers, tasks)
             try:
                 await self._source.run(asker)
             finally:
@@ -87,13 +86,10 @@ class _Asker(WrappedSink):
     lose what was known, and regain it, after each restart.
     """
 
-    def __init__(
-        self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, *, hold: float, again: float
-    ) -> None:
+    def __init__(self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup) -> None:
         super().__init__(sink, self._take_all)
         self._servers = servers
         self._tasks = tasks
-        self._hold, self._again = hold, again
         self._models: dict[Ref, _Model] = {}
         self._held: dict[Ref, asyncio.TimerHandle] = {}
         self._listed = False
@@ -146,7 +142,7 @@ class _Asker(WrappedSink):
         if model.asking is not None:
             model.asking.cancel()
         elif model.answered is None:
-            self._held[ref] = asyncio.get_running_loop().call_later(self._hold, self._release, ref)
+            self._held[ref] = asyncio.get_running_loop().call_later(HOLD, self._release, ref)
         model.asking = self._tasks.create_task(self._ask(ref, model))
 
     async def _ask(self, ref: Ref, model: _Model) -> None:
@@ -161,7 +157,7 @@ class _Asker(WrappedSink):
                 tell("model_server_unreachable", model=ref.label, error=str(error))
                 tell = log.debug
             self._release(ref)
-            await asyncio.sleep(spread(self._again))
+            await asyncio.sleep(spread(AGAIN))
         model.asking = None
         former = model.enriched
         if answers is not None:
