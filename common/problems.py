@@ -151,6 +151,10 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
         "Several kustomizations give a manifest different namespaces.",
         "Render the right one: `kustomize build DIR | connector preview -`.",
     ),
+    "namespace_missing": Meaning(
+        "A manifest has no namespace; default is assumed.",
+        "Write metadata.namespace, or use a kustomization.yaml.",
+    ),
     "not_ready": Meaning(
         "A deployment is not ready or is stopped, and is not served.", "Nothing, if that is intended."
     ),

@@ -14,7 +14,7 @@ from tests.connector.cases import Case
 from tests.connector.server_cases import CASES
 from tests.fakes.registry.catalog import FakeCatalog
 from tests.fakes.registry.registry import FakeRegistry
-from tests.objects import configmap
+from tests.objects import configmap, isvc
 
 
 @pytest.fixture
@@ -49,6 +49,16 @@ async def test_what_is_broken_is_named_with_its_remedy(world: World, case: Case)
     assert report.status() == (1 if report.count("fault") else 0)
     assert TOKEN not in json.dumps(report.as_json())
     assert not [f for each in report.steps for f in each.findings if "the doctor itself failed" in f.message]
+
+
+async def test_the_namespaces_that_are_watched_are_named_where_models_are_counted(world: World) -> None:
+    world.environ["WATCH_NAMESPACES"] = "models"
+    world.cluster.apply(isvc("wine", "fraud"))
+
+    report = await world.examine()
+
+    [said] = [f for step in report.steps for f in step.findings if "InferenceService, 1 ready" in f.message]
+    assert said.message.endswith("in the namespaces of WATCH_NAMESPACES (models), which are all that is watched")
 
 
 async def test_an_original_sidecar_is_no_fault(world: World) -> None:

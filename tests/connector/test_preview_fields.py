@@ -441,3 +441,41 @@ def test_what_is_stopped_in_its_manifest_is_not_shown(tmp_path: Path) -> None:
     [problem] = all_problems(result)
     assert problem["message"] == "it is not shown: it is stopped by the annotation serving.kserve.io/stop"
     assert [entry["key"] for entry in json.loads(result.stdout)] == [None]
+
+
+def test_a_manifest_without_a_namespace_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVED.replace("  namespace: models\n", ""))
+    [problem] = all_problems(preview(path))
+    assert (problem["id"], problem["severity"], problem["line"]) == ("namespace_missing", "info", 1)
+    (tmp_path / "kustomization.yaml").write_text("namespace: models\nresources: [a.yaml]\n")
+    assert all_problems(preview(tmp_path)) == []
+
+
+def test_deployments_in_other_objects_are_noted(tmp_path: Path) -> None:
+    held = "".join(f"      {line}\n" for line in SERVED.splitlines())
+    work = "apiVersion: work.open-cluster-management.io/v1\nkind: ManifestWork\nmetadata: {name: x, namespace: c1}\n"
+    (tmp_path / "a.yaml").write_text(f"{work}spec:\n  workload:\n    manifests:\n    -\n{held}")
+    [problem] = all_problems(preview(tmp_path))
+    assert (problem["id"], problem["severity"]) == ("kind_not_read", "info")
+    assert (problem["object"], problem["line"]) == ("ManifestWork c1/x", 2)
+
+
+def test_aliases_do_not_make_a_search_endless(tmp_path: Path) -> None:
+    text = "kind: Service2\na0: &a0 {x: [1]}\n"
+    text += "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+    (tmp_path / "a.yaml").write_text(text)
+    assert all_problems(preview(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("  predictor:", "\u00a0\u00a0predictor:", "'\\xa0\\xa0predictor' is unknown"),
+        ("spec:", "  annotations: {' rhdh.io/owner': me}\nspec:", "the annotation ' rhdh.io/owner' is unknown"),
+    ],
+)
+def test_what_is_invisible_is_shown(tmp_path: Path, old: str, new: str, shown: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVED.replace(old, new, 1), encoding="utf-8")
+    assert [shown in problem["message"] for problem in all_problems(preview(path))].count(True) == 1

@@ -177,7 +177,7 @@ async def test_nothing_can_be_written_to_it(manifests: Path, tmp_path: Path) -> 
     [
         ((), "nothing to read: give --manifests, --registry or --cluster"),
         (("--manifests", "nowhere"), "'nowhere' does not exist"),
-        (("--registry", "registry.example.com"), "MODEL_REGISTRY_URLS: expected URLs such as https://"),
+        (("--registry", "registry.example.com"), "'registry.example.com' is not a URL: write http://"),
         (("--address", "here"), "'here' is not an address: expected PORT, :PORT, HOST:PORT or [IPV6]:PORT"),
     ],
 )

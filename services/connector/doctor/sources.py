@@ -9,7 +9,7 @@ from typing import Any
 from common.http.client import RemoteError, StatusError
 from common.kube.errors import remedy_of
 from common.kube.resources import INFERENCE_SERVICES
-from common.words import counted
+from common.words import counted, listed
 from services.connector.doctor.asking import Asked, is_forbidden, short
 from services.connector.doctor.registries import FirstPage
 from services.connector.doctor.report import MISSING_RULE, Finding
@@ -61,11 +61,12 @@ def judge_models(
             findings.append(Finding("warning" if optional else "fault", text, remedy))
         elif not each.answer and each.kind == "InferenceService":
             findings.append(_judge_nothing(where, each.namespace, setting))
+    watched = sorted({each.namespace for each in found if each.namespace})
+    where = f" in the namespaces of {setting} ({listed(watched)}), which are all that is watched" if watched else ""
     for kind in ("InferenceService", "LLMInferenceService"):
         listed_ = [each.answer for each in found if each.kind == kind]
-        findings += _judge_deployments(
-            kind, [facts for answer in listed_ if not isinstance(answer, RemoteError) for facts in answer], selection
-        )
+        deployments = [facts for answer in listed_ if not isinstance(answer, RemoteError) for facts in answer]
+        findings += _judge_deployments(kind, deployments, selection, where)
     return findings
 
 
@@ -84,11 +85,13 @@ def _judge_nothing(where: str, namespace: str, setting: str) -> Finding:
     )
 
 
-def _judge_deployments(kind: str, deployments: Sequence[Deployment], selection: Selection) -> Iterator[Finding]:
+def _judge_deployments(
+    kind: str, deployments: Sequence[Deployment], selection: Selection, where: str
+) -> Iterator[Finding]:
     chosen = [selection.applied(facts) for facts in deployments]
     hidden = [facts for facts in chosen if not facts.readiness.ready]
     if chosen:
-        yield Finding("ok", f"{counted(len(chosen), kind)}, {len(chosen) - len(hidden)} ready to be shown")
+        yield Finding("ok", f"{counted(len(chosen), kind)}, {len(chosen) - len(hidden)} ready to be shown{where}")
     for facts in hidden[:MOST]:
         why = unready(facts)
         yield Finding("warning", f"{facts.namespace}/{facts.name} is not shown: {why}", why.remedy)

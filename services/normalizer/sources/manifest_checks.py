@@ -157,7 +157,8 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             "annotation_unknown",
             "warning",
             name,
-            f"the annotation {found.key} is unknown" + (f"; did you mean {found.meant}?" if found.meant else ""),
+            f"the annotation {_visible(found.key)} is unknown"
+            + (f"; did you mean {found.meant}?" if found.meant else ""),
             f"write {found.meant}" if found.meant else "docs/annotations.md and docs/mapping.md list the annotations",
             found.key,
         )
@@ -190,6 +191,20 @@ def _wrong_fields(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterat
             continue  # that is the same mistake
         line = place.line + each.line - first if min(each.line, first) >= 0 else place.line
         yield Noticed(_of_field(name, each), Place(place.path, line))
+
+
+def without_namespace(manifest: Manifest, name: str) -> Iterator[Noticed]:
+    """Yield the problem of a deployment whose namespace is only known where it is applied."""
+    if identity(manifest).namespace:
+        return
+    problem = Problem(
+        "namespace_missing",
+        "info",
+        name,
+        "it has no namespace, so default is assumed; in a cluster, it gets that of kubectl or Argo CD, also in its key",
+        "write metadata.namespace, or name one in a kustomization.yaml of its folder",
+    )
+    yield Noticed(problem, manifest.place)
 
 
 def merged_objects(manifest: Manifest, name: str) -> tuple[Noticed, ...]:
@@ -234,15 +249,22 @@ def _of_unknown(name: str, each: UnknownField) -> Problem:
     known_by = f"KServe {table().kserve}" if each.field.startswith("spec.") else f"Kubernetes {table().kubernetes}"
     meant = f"; did you mean {each.meant}?" if each.meant else "."
     remedy = f"{'move it to' if '.' in each.meant else 'write'} {each.meant}" if each.meant else "correct or remove it"
+    if "\u00a0" in each.field:
+        remedy = "write blanks in place of the no-break spaces (\\xa0)"
     return Problem(
         "field_unknown",
         "warning",
         name,
-        f"its field {each.field} is unknown to {known_by}{meant} If the cluster does not know it either, kubectl "
-        "refuses the manifest, and other clients deploy it without this field",
+        f"its field {_visible(each.field)} is unknown to {known_by}{meant} If the cluster does not know it either, "
+        "kubectl refuses the manifest, and other clients deploy it without this field",
         remedy,
         _last_part(each.field),
     )
+
+
+def _visible(key: str) -> str:
+    """Return a key as it is; in quotes and with codes where blanks or other invisible characters are in it."""
+    return key if key.isprintable() and key == key.strip() and key.isascii() else ascii(key)
 
 
 def _last_part(field: str) -> str:
@@ -299,6 +321,40 @@ def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
             f"{_KSERVE} has no kind {kind}" + (f"; did you mean {near[0]}?" if near else ""),
             f"write kind: {near[0] if near else _ISVC}",
         )
+
+
+def held_deployments(manifest: Manifest) -> tuple[Noticed, ...]:
+    """Return the problem of an object that holds deployments for others to create: a ManifestWork, a Policy."""
+    if not _holds_deployments(manifest.obj):
+        return ()
+    _, kind, *names = identity(manifest)
+    problem = Problem(
+        "kind_not_read",
+        "info",
+        f"{kind} {'/'.join(filter(None, names))}",
+        "it holds InferenceServices for others to create, and these are not read",
+        "to preview them, write them into a file as manifests of their own",
+        "kind",
+    )
+    return (Noticed(problem, manifest.place),)
+
+
+def _holds_deployments(obj: Mapping[str, Any]) -> bool:
+    """Return whether a deployment is somewhere below an object; what aliases repeat is looked at once."""
+    waiting: list[object] = [each for each in obj.values() if isinstance(each, dict | list)]
+    seen: set[int] = set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            group = str(value.get("apiVersion", "")).partition("/")[0]
+            if group == _KSERVE and value.get("kind") in DEPLOYMENT_KINDS:
+                return True
+        below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += (each for each in below if isinstance(each, dict | list))
+    return False
 
 
 def unreadable(fault: DocumentFault) -> Noticed:

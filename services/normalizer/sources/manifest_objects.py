@@ -23,12 +23,14 @@ from services.normalizer.sources.manifest_checks import (
     Identity,
     Noticed,
     deployment_faults,
+    held_deployments,
     identity,
     is_to_be_filled_in,
     kind_faults,
     merged_objects,
     unreadable,
     without_model,
+    without_namespace,
 )
 from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place, is_placeholder
 
@@ -137,7 +139,9 @@ def _read(manifest: Manifest, namespace: str, *, accepted: bool) -> ObjectFacts:
             )
             return found._replace(noticed=(Noticed(problem, place),))
         case _:
-            return found._replace(noticed=(*lost, *kind_faults(manifest, written.group, written.kind)))
+            faults = tuple(kind_faults(manifest, written.group, written.kind))
+            held = held_deployments(manifest) if not faults else ()
+            return found._replace(noticed=(*lost, *faults, *held))
 
 
 def _placed(manifest: Manifest, namespace: str) -> Manifest:
@@ -167,7 +171,10 @@ def _read_deployment(found: ObjectFacts, manifest: Manifest, reader: _KindReader
     return ObjectFacts(
         found.written,
         place,
-        tuple(deployment_faults(manifest, reader.kind, ref.label, accepted=accepted)),
+        (
+            *deployment_faults(manifest, reader.kind, ref.label, accepted=accepted),
+            *(without_namespace(manifest, ref.label) if is_whole and not accepted else ()),
+        ),
         ref.kind,
         ref.ids,
         facts,
