@@ -35,6 +35,7 @@ class Truth:
         self.wanted: dict[str, str] = {}
         """The URIs to be served, with the owner that each document must show in the end (empty: any)."""
         self._released: dict[str, float] = {}
+        self._failing: dict[str, float] = {}
 
     def wants(self, uri: str, owner: str = "") -> None:
         """This is to be served; after a release it is protected again as soon as a reader has seen it leave and return.
@@ -48,6 +49,19 @@ class Truth:
         self.wanted.pop(uri, None)
         self._released[uri] = loop_time()
 
+    def writes_fail(self, why: str) -> None:
+        """The cache cannot be written from now on: the batch under way may be lost with its process."""
+        self._failing.setdefault(why, loop_time())
+
+    def writes_succeed(self, why: str) -> None:
+        """What `why` says keeps no write from succeeding any more."""
+        self._failing.pop(why, None)
+
+    @property
+    def writable_until(self) -> float:
+        """When writes began to fail; infinite while none fails."""
+        return min(self._failing.values(), default=inf)
+
     def protects(self, uri: str, since: float) -> bool:
         """Return whether an entry that a reader first saw at this time must still be there."""
         return uri in self.wanted and since > self._released.get(uri, -inf)
@@ -56,15 +70,13 @@ class Truth:
 class Judge:
     """Reads one feed for the time of its `async with` block and collects what would have harmed a catalog.
 
-    While `writes_fail` is set, what is seen for the first time is not protected: the batch under way at the first
-    failed write may be lost with its process.
+    What is seen for the first time while the cache cannot be written, or just before, is not protected.
     """
 
     def __init__(self, feed: str, truth: Truth) -> None:
         self.feed = feed
         self.harm: list[str] = []
         self.lists = 0
-        self.writes_fail = False
         self._truth = truth
         self._seen: dict[str, float] = {}
         self._names: dict[str, tuple[str, ...]] = {}
@@ -115,7 +127,8 @@ class Judge:
 
     async def _look(self) -> None:
         asked = loop_time()
-        durable = {uri: since for uri, since in self._seen.items() if asked - since >= DURABLE}
+        writable_until = self._truth.writable_until
+        durable = {uri: since for uri, since in self._seen.items() if min(asked, writable_until) - since >= DURABLE}
         uris = await self._list()
         if uris is None:
             return
@@ -123,8 +136,9 @@ class Judge:
         lost = sorted(uri for uri, since in durable.items() if uri not in uris and self._truth.protects(uri, since))
         if lost:
             self.harm.append(f"{loop_time() - self._began:.2f} s: /list names {len(uris)} and lacks {lost}")
-        self._seen = {uri: since for uri, since in self._seen.items() if uri in uris}
-        if not self.writes_fail:
+        kept = self._seen if writable_until > asked else durable
+        self._seen = {uri: since for uri, since in kept.items() if uri in uris}
+        if writable_until > asked:
             for uri in self._truth.wanted.keys() & uris:
                 self._seen.setdefault(uri, asked)
         if uris:

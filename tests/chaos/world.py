@@ -283,8 +283,7 @@ class World:
         self.cluster.disturb_watches(how)
 
     async def _do_writes(self, how: str, times: int | None) -> None:
-        for judge in self.judges:
-            judge.writes_fail = True
+        self.truth.writes_fail("writes")
         for verb in ("patch", "create", "update"):
             criteria: dict[str, Any] = {"resource": "configmaps", "verb": verb, "times": times}
             if how == "lost answer":
@@ -293,12 +292,16 @@ class World:
                 self.cluster.fault("status", status=_STATUS[how], **criteria)
 
     async def _do_outage(self, seconds: float, lose_history: bool) -> None:
+        self.truth.writes_fail("outage")
         await self.cluster.restart(lose_history=lose_history, down_for=seconds)
+        self.truth.writes_succeed("outage")
 
     async def _do_revoke(self, seconds: float) -> None:
+        self.truth.writes_fail("revoke")
         self.cluster.revoke(TOKEN)
         await asyncio.sleep(seconds)
         self.cluster.grant(TOKEN, USER, self._rules)
+        self.truth.writes_succeed("revoke")
 
     async def _do_heal(self) -> None:
         self.cluster.clear_faults()
@@ -307,8 +310,7 @@ class World:
             self._original.heal()
         if self._servers is not None:
             self._servers.heal()
-        for judge in self.judges:
-            judge.writes_fail = False
+        self.truth.writes_succeed("writes")
 
     # --- the cache
 

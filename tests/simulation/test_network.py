@@ -10,8 +10,8 @@ from common.http.addresses import Address
 from common.http.client import HttpClient, TimedOut, Unreachable
 from common.http.server import listening
 from tests.common.http.serving import Server
-from tests.simulation.loop import simulated
-from tests.simulation.network import ELSEWHERE, LATENCY, Network
+from tests.simulation.loop import simulate, simulated
+from tests.simulation.network import ELSEWHERE, LATENCY, Network, process
 
 URL = "http://127.0.0.1:7"
 HERE = Address("127.0.0.1", 7)
@@ -115,3 +115,52 @@ async def test_what_is_under_way_when_connections_are_cut_never_arrives(network:
         network.cut(URL)
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.content.read()
+
+
+def test_messages_are_under_way_for_random_times() -> None:
+    async def scenario(_: Network) -> list[float]:
+        took = []
+        async with listening(Server().app, [HERE]), client() as http:
+            for _request in range(50):
+                began = asyncio.get_running_loop().time()
+                await http.request("GET", "/hello")
+                took.append(asyncio.get_running_loop().time() - began)
+        return took
+
+    took = simulate(scenario, spread=100, seed=1)
+    assert 2 * LATENCY <= min(took) < max(took) / 10 < 20 * LATENCY
+    assert took == simulate(scenario, spread=100, seed=1) != simulate(scenario, spread=100, seed=2)
+
+
+@simulated
+async def test_nothing_that_a_killed_process_does_reaches_anyone_but_what_it_has_written(network: Network) -> None:
+    heard: list[str] = []
+
+    async def hear(request: web.Request) -> web.Response:
+        heard.append(request.path)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/{path}", hear)
+
+    async def program() -> None:
+        process.set("victim")
+        async with listening(Server().app, [Address("127.0.0.1", 8)]), client() as http:
+            try:
+                await http.request("GET", "/written-before")
+            finally:
+                with pytest.raises(Unreachable):
+                    await http.request("GET", "/written-after")
+
+    async with listening(app, [HERE]), client("http://127.0.0.1:8") as reader:
+        victim = asyncio.create_task(program())
+        await asyncio.sleep(2.5 * LATENCY)  # the request is under way
+        assert not heard
+        network.kill("victim")
+        with pytest.raises(Unreachable):
+            await reader.request("GET", "/hello")
+        async with listening(Server().app, [Address("127.0.0.1", 8)]):  # its port is free
+            assert (await reader.request("GET", "/hello")).body == b"hello"
+        with pytest.raises(Unreachable):
+            await victim
+    assert heard == ["/written-before"]
