@@ -1,15 +1,14 @@
-"""Registered models and their cards, from a registry and a catalog over HTTPS."""
+"""Registered models and their cards, from a registry and a catalog over HTTPS, and processes that are killed."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fakes.kubernetes import ProcessCluster
-from tests.fakes.registry import MODELS, VERSIONS, ProcessRegistry
+from tests.fakes.registry import MODELS, ProcessRegistry
 from tests.objects import isvc
 from tests.process.conftest import MakePod
 from tests.process.pod import LOCATION, NAMES, NORMALIZER, STORAGE, Pod, isvc_uri
@@ -19,18 +18,11 @@ from tests.waiting import eventually
 REGISTRY_TOKEN = "sha256~registry-only"
 LISTS = ("/list", "/api/kserve-kubeflow-connector/list", "/catalog-info.yaml")
 """What readers ask first, each for the whole."""
-LABEL = "modelregistry.opendatahub.io"
 
 
 def version_uri(model: str, version: str = "v1") -> str:
     """The path under which a registered version is served."""
     return f"/{model}/{version}/model-catalog.json"
-
-
-def deployed(name: str, model_id: str, version_id: str) -> dict[str, Any]:
-    """An InferenceService as the dashboard makes it when someone deploys a registered version."""
-    labels = {f"{LABEL}/registered-model-id": model_id, f"{LABEL}/model-version-id": version_id}
-    return isvc(name, labels=labels)
 
 
 def named(count: int, versions: int = 1) -> list[str]:
@@ -47,7 +39,11 @@ async def fakes() -> AsyncIterator[ProcessRegistry]:
 
 @pytest.fixture
 def settings(fakes: ProcessRegistry, tmp_path: Path) -> dict[str, str]:
-    """The variables by which the normalizer finds both."""
+    """The variables by which the normalizer finds both.
+
+    Processes that are killed, and TLS, are in no simulation (`tests/simulation/test_registries.py`), so time is real
+    here, and polls are frequent. No test relies on how long anything takes.
+    """
     authority = tmp_path / "registry-ca.pem"
     authority.write_text(fakes.ca_pem)
     return {
@@ -58,7 +54,6 @@ def settings(fakes: ProcessRegistry, tmp_path: Path) -> dict[str, str]:
         "POLLING_INTERVAL": "500ms",
         "MODEL_CARD_REFRESH": "1s",
         "SOURCE_GONE_GRACE": "2s",
-        "REMOVAL_HOLD": "1s",
     }
 
 
@@ -147,87 +142,9 @@ async def test_every_page_is_read(pod: Pod, fakes: ProcessRegistry, reader: Read
     await reader.round()
 
 
-async def test_no_change_costs_little_and_writes_nothing(
-    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster
-) -> None:
-    await fakes.registry("populate", 18)
-    for number in range(1, 19):
-        await fakes.catalog("put_card", "curated", f"example/model-{number:04}", f"# Card {number}")
-    pod.set(NORMALIZER, MODEL_CARD_REFRESH="1h")
-    await pod.start()
-    await pod.serving(*named(18))
-    card = "/modelcard?key=curatedexamplemodel-0018"
-    await eventually(lambda: answered(pod, card, "# Card 18"), what="the last card")
-    await polled(fakes, 1)
-
-    await cluster.reset_counts()
-    await fakes.catalog("counted", reset=True)
-    requests = await polled(fakes, 4)
-    assert sum(requests.values()) <= 5 * 6, requests
-    assert await fakes.catalog("counted") == {}
-    assert (await cluster.counts()).patches == 0
-
-
 async def answered(pod: Pod, path: str, text: str) -> bool:
     answer = await pod.get(LOCATION, f"{path}&raw=true")
     return answer.status == 200 and answer.body.decode() == text
-
-
-async def test_what_its_users_do_is_seen(
-    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster, reader: Reader
-) -> None:
-    model, other = await fakes.registry("populate", 2, versions=2)
-    everything = named(2, 2)
-    pod.set(NORMALIZER, REMOVAL_HOLD="2s")
-    await pod.start()
-    await pod.serving(*everything)
-
-    await fakes.registry("edit", MODELS, model, description="Better than ever.")
-    await pod.shows(everything[0], lambda d: d["models"][0]["description"].startswith("Better than ever."))
-
-    await cluster.apply(deployed("granite", model, "1"))
-    await pod.shows(everything[0], lambda d: "modelServer" in d)
-    await pod.serving(*everything)
-
-    await cluster.apply(deployed("granite", model, "2"))
-    await pod.shows(everything[1], lambda d: "modelServer" in d)
-    await pod.shows(everything[0], lambda d: "modelServer" not in d)
-
-    reader.release(*everything[:2])
-    await fakes.registry("archive", MODELS, model)
-    await pod.serving(*everything[2:], isvc_uri("granite"))
-    reader.release(isvc_uri("granite"))
-    await fakes.registry("restore", MODELS, model)
-    await pod.serving(*everything)
-    await pod.shows(everything[1], lambda d: "modelServer" in d)
-
-    await cluster.delete("InferenceService", "models", "granite")
-    await pod.shows(everything[1], lambda d: "modelServer" not in d)
-
-    reader.release(everything[3])
-    await fakes.registry("archive", VERSIONS, "4")
-    await pod.serving(*everything[:3])
-    await fakes.registry("restore", VERSIONS, "4")
-    await pod.serving(*everything)
-
-    reader.release(*everything[2:])
-    await fakes.registry("delete", MODELS, other)
-    await pod.serving(*everything[:2])
-
-
-async def test_the_registrys_own_record_of_a_deployment(
-    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster
-) -> None:
-    (model,) = await fakes.registry("populate", 1)
-    await cluster.apply(isvc("granite"))
-    record = await fakes.registry("add_inference_service", "granite", model, "1", "models")
-    await pod.start()
-    await pod.serving(*named(1))
-    await pod.shows(named(1)[0], lambda d: "modelServer" in d)
-
-    await fakes.registry("undeploy", record)
-    await pod.shows(named(1)[0], lambda d: "modelServer" not in d)
-    await pod.serving(*named(1), isvc_uri("granite"))
 
 
 async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: ProcessRegistry, reader: Reader) -> None:
@@ -286,39 +203,6 @@ async def test_a_deployments_card_without_any_registry(
     await eventually(lambda: answered(pod, card, "# Granite"), what="the card after a restart")
 
 
-FAULTS = [
-    ("status", {"status": 401}, "unauthorized"),
-    ("status", {"status": 403}, "forbidden"),
-    ("status", {"status": 404}, "absent"),
-    ("status", {"status": 500}, "error"),
-    ("status", {"status": 503, "retry_after": 1}, "unavailable"),
-    ("empty", {}, "answer"),
-    ("login", {}, "answer"),
-    ("redirect", {}, "answer"),
-    ("truncated", {}, "answer"),
-    ("cut", {}, "unreachable"),
-    ("shrinking", {"count": 5}, "inconsistent"),
-]
-
-
-async def test_nothing_is_lost_whatever_fails(pod: Pod, fakes: ProcessRegistry, reader: Reader) -> None:
-    await fakes.registry("populate", 45)
-    await pod.start()
-    await pod.serving(*named(45))
-
-    for number, (kind, options, word) in enumerate(FAULTS):
-        await fakes.registry("fail", kind, **options)
-        await says_why(pod, word)
-        await pod.serving(*named(45))
-        await fakes.registry("heal")
-        await fakes.registry("edit", MODELS, "45", description=f"Edited {number}.")
-        await pod.shows(named(45)[44], lambda d, n=number: d["models"][0]["description"].startswith(f"Edited {n}."))
-        await pod.ready()
-    warnings = [line for line in pod[NORMALIZER].events() if line["level"] == "warning"]
-    assert len(warnings) == len(FAULTS), "one line for each change of state"
-    assert all(line["remedy"] for line in warnings)
-
-
 async def says_why(pod: Pod, word: str) -> None:
     """Wait until the normalizer says that a registry cannot be read, and why."""
 
@@ -365,19 +249,3 @@ async def test_a_registry_that_is_configured_no_more(pod: Pod, fakes: ProcessReg
     pod.set(NORMALIZER, MODEL_REGISTRY_URLS="")
     await pod[NORMALIZER].start()
     await pod.serving(isvc_uri("iris"))
-
-
-async def test_a_registry_that_hangs_delays_nothing_else(
-    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster
-) -> None:
-    await fakes.registry("populate", 3)
-    await pod.start()
-    await pod.serving(*named(3))
-
-    await fakes.registry("fail", "hang")
-    await polled(fakes, 1)
-    await cluster.apply(isvc("iris"))
-    await pod.serving(*named(3), isvc_uri("iris"))
-    await cluster.apply(deployed("granite", "1", "1"))
-    await pod.shows(named(1)[0], lambda d: "modelServer" in d)
-    await fakes.registry("heal")
