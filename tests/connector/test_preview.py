@@ -294,7 +294,7 @@ def test_entities_are_those_of_every_reader(tmp_path: Path) -> None:
     assert spec["system"] == found["Component"]["spec"]["system"] == "system:default/s"
 
 
-def test_problems_are_told_beside_entities(tmp_path: Path) -> None:
+def test_problems_are_told_in_addition_to_entities(tmp_path: Path) -> None:
     path = written(tmp_path / "a.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
     result = preview(path, "--fail-on", "warning", output="entities")
     assert result.exit_code == 1
