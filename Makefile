@@ -75,7 +75,7 @@ bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
 	@$(BIN)/python -m benchmarks
 
 SEEDS ?= 20
-chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, simulated and judged by one invariant (SEEDS=200; MUTANTS=1: with faults put back; PROCESSES=1: not simulated)
+chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200; MUTANTS=1: with faults put back; PROCESSES=1: not simulated)
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) $(if $(MUTANTS),--mutants) $(if $(PROCESSES),--processes)
 	@$(if $(MUTANTS),,$(BIN)/python -m tests.chaos.clusters --seeds $(SEEDS))
 

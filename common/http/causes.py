@@ -24,6 +24,8 @@ def cause_of(error: Exception, *, proxy: str = "") -> str:
         return "its host is not a valid name"
     if isinstance(error, aiohttp.ClientHttpProxyError):  # its answer to CONNECT
         return f"the proxy refuses to connect: {error.status} {error.message}".rstrip()
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection was lost in the middle of the answer"
     if not isinstance(error, aiohttp.ClientConnectorError):
         return str(error) or type(error).__name__
     asked = f"{error.host}:{error.port}"

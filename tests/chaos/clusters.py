@@ -19,6 +19,7 @@ from common.clocks import loop_time
 from common.wire import Applied, Batch
 from services.normalizer.facts import Ref
 from tests import objects
+from tests.chaos.run import logging_to
 from tests.fakes.kubernetes import FakeCluster
 from tests.normalizer.fleet import Fleet, Following, following
 from tests.normalizer.memory_storage import MemoryStorage
@@ -199,7 +200,8 @@ def run_seed(seed: int, folder: Path) -> tuple[list[str], list[str]]:
             storm = Storm(fleet, seed)
             return await storm.run(), storm.log
 
-    return simulate(storm, seed=seed)
+    with logging_to(folder / "log"):
+        return simulate(storm, seed=seed)
 
 
 def main() -> int:

@@ -93,7 +93,7 @@ def carry_out(
         if processes:
             asyncio.run(_carry_out(outcome, world, patience))
         else:
-            with put_back(mutant), _logging_to(directory / "log"), mock.patch.dict(os.environ):
+            with put_back(mutant), logging_to(directory / "log"), mock.patch.dict(os.environ):
                 simulate(lambda _: _carry_out(outcome, world, patience), seed=seed, spread=SPREAD)
     except Exception as error:
         outcome.harm.append("".join(traceback.format_exception_only(error)).strip() or repr(error))
@@ -118,7 +118,7 @@ async def _carry_out(outcome: Outcome, world: World, patience: float) -> None:
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
+def logging_to(path: Path) -> Iterator[None]:
     """Let the services of a simulation write into one file, with simulated times."""
 
     def time(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -390,7 +390,7 @@ def a_backstage_that_has_ceased_to_ask(world: World) -> None:
 
 @broken("backstage", "no one has read the feed", "app-config", verdict="warning")
 def a_backstage_that_does_not_ask(world: World) -> None:
-    world.pod.metrics = ""
+    world.pod.metrics = "rhoai_connector_location_documents 1.0\nrhoai_connector_location_complete 1.0\n"
 
 
 @broken("settings", "WATCH_NAMESPACE is not known: did you mean WATCH_NAMESPACES?", "rename", verdict="warning")

@@ -160,6 +160,21 @@ def another_program_at_the_address_of_the_api_server(world: World) -> None:
     world.environ["KUBERNETES_SERVICE_PORT"] = world.registry.url.rpartition(":")[2]
 
 
+@broken("credentials", "is no Kubernetes API, but perhaps a login page", "correct the address of the API server")
+def a_login_page_in_place_of_the_api_server(world: World) -> None:
+    world.cluster.fault("status", status=200, times=None, body="<html>Log in</html>")
+
+
+@broken("cache", "the connection was lost in the middle of the answer", "check that the API server runs")
+def an_api_server_that_breaks_off(world: World) -> None:
+    world.cluster.fault("truncate", times=None, path="configmaps")
+
+
+@broken("backstage", "location's metrics are not this connector's", "", verdict="skipped")
+def metrics_of_another_program(world: World) -> None:
+    world.pod.metrics = "<html>"
+
+
 @broken("credentials", "the clock of this machine is 60 minutes behind", "with NTP", verdict="warning")
 def a_clock_that_is_an_hour_late(world: World) -> None:
     world.clock = lambda: time.time() - 3600

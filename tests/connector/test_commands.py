@@ -31,6 +31,14 @@ def groups(command: click.Command = main, *path: str) -> Iterator[tuple[str, ...
             yield from groups(further, *path, name)
 
 
+@pytest.mark.parametrize(
+    "command", [["preview"], ["run"], ["doctor"], ["doctor", "model"], ["removals", "list"]], ids=" ".join
+)
+def test_help_fits_into_80_columns(command: list[str]) -> None:
+    lines = CliRunner().invoke(main, [*command, "--help"]).stdout.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("path", list(groups()), ids=" ".join)
 def test_the_list_of_commands_says_in_whole_sentences_what_they_do(path: tuple[str, ...]) -> None:
     listed = CliRunner().invoke(main, [*path, "--help"]).stdout.partition("Commands:\n")[2].splitlines()

@@ -44,10 +44,16 @@ class ApiServerClient:
         await self._http.__aexit__(*exc_info)
 
     async def ahead(self) -> Asked[float]:
-        """Return how many seconds this machine's clock is ahead of the API server's."""
+        """Return how many seconds this machine's clock is ahead of the API server's; an error if it is none."""
         answer = await self._ask("GET", "/version")
         if isinstance(answer, RemoteError):
             return answer
+        try:
+            is_api = "gitVersion" in answer.json()
+        except (RemoteError, TypeError):
+            is_api = False
+        if not is_api:
+            return RemoteError(f"{answer.url}: what answers there is no Kubernetes API, but perhaps a login page")
         try:
             return self._clock() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
         except (KeyError, ValueError):

@@ -14,6 +14,7 @@ from services.connector.doctor.report import Finding
 _REQUESTS = re.compile(r"^rhoai_connector_http_requests_total\{([^}]*)\} (\S+)$", re.MULTILINE)
 _LAST = re.compile(r"^rhoai_connector_http_last_request_timestamp_seconds\{([^}]*)\} (\S+)$", re.MULTILINE)
 _FIGURE = re.compile(r"^rhoai_connector_location_(documents|complete) (\S+)$", re.MULTILINE)
+_OURS = "rhoai_connector_location_"
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 QUIET = 900.0
 """Seconds after its last request when a reader is reported as missing; slow ones read every five minutes."""
@@ -64,6 +65,8 @@ def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
     """Return which readers have read the feed since location was started; `now` is in seconds since the epoch."""
     if isinstance(pod.metrics, RemoteError):
         return [Finding("skipped", "it is not known who reads the feed, because location does not answer")]
+    if _OURS not in pod.metrics:
+        return [Finding("skipped", "it is not known who reads the feed: location's metrics are not this connector's")]
     asked, last = _by_reader(_REQUESTS, pod.metrics), _by_reader(_LAST, pod.metrics)
     if not asked:
         unknown = round(sum(count for fields, count in _samples(_REQUESTS, pod.metrics) if fields["route"] == "none"))
