@@ -237,7 +237,7 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     ),
     "storage_writable_again": Meaning("storage-rest accepts changes again."),
     "token_file_unusable": Meaning(
-        "The file of a token now contains something that is none. The last token that was read is still used.",
+        "The file of a token is now unreadable or contains no token. The last token that was read is still used.",
         "Write the token, and nothing else, into the file that the field `fault` names.",
     ),
     "version_not_processed": Meaning(
