@@ -1,4 +1,4 @@
-"""What there is only one of in the whole code: a source of randomness, a clock for intervals, a trust store, a reader of text."""
+"""What there is only one of in the whole code: a source of randomness, a clock, a trust store, a reader of text."""
 
 import ast
 import re
