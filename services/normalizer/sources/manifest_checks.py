@@ -1,18 +1,16 @@
-"""What is wrong with the Kubernetes objects in files, apart from what their mapping tells: with file and line."""
+"""What is wrong with deployments in files, apart from what their mapping tells: with file and line."""
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from common.problems import Problem, ProblemId
+from common.problems import Problem
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize import values
-from services.normalizer.normalize.deployment import DEPLOYMENT_KINDS
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.result import IGNORE
 from services.normalizer.normalize.stated import AUTH_ANNOTATION, annotations_among, misspellings
-from services.normalizer.sources.manifest_files import DocumentFault, Manifest, Place, is_placeholder
+from services.normalizer.sources.manifest_files import Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_schema import (
     FieldFault,
     RepeatedField,
@@ -22,32 +20,13 @@ from services.normalizer.sources.manifest_schema import (
 )
 from services.normalizer.sources.manifest_text import Located, Unquoted
 
-_KSERVE = "serving.kserve.io"
-_VERSION = "v1beta1"
-_ISVC: DeploymentKind = "InferenceService"
-# Kinds that serve models and are not read, by group.
-_NOT_READ = {
-    _KSERVE: ("InferenceGraph", "TrainedModel"),
-    "serving.kubeflow.org": (_ISVC, "TrainedModel"),
-    "machinelearning.seldon.io": ("SeldonDeployment",),
-}
-# Further kinds of KServe: what models are served with, but not served models.
-_SUPPORTING = (
-    "ClusterStorageContainer",
-    "LLMInferenceServiceConfig",
-    "LocalModelCache",
-    "LocalModelNamespaceCache",
-    "LocalModelNode",
-    "LocalModelNodeGroup",
-)
-_RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
+KSERVE = "serving.kserve.io"
+ISVC: DeploymentKind = "InferenceService"
+ISVC_VERSION = "v1beta1"
 _SWITCHES = {"annotations": (IGNORE, STOP_ANNOTATION, AUTH_ANNOTATION), "labels": (IGNORE, AUTH_ANNOTATION)}
-_OF_HELM = re.compile(r"\{\{-?\s*(?:[.$(]|[a-z]+\s+[^}\s|]|end\b|else\b)")
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
-
-
 _VERSIONS: Mapping[DeploymentKind, tuple[str, ...]] = {
-    _ISVC: (_VERSION,),
+    ISVC: (ISVC_VERSION,),
     "LLMInferenceService": ("v1alpha2", "v1alpha1"),
 }
 """The API versions that KServe defines for a kind, the newest first."""
@@ -104,8 +83,8 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             "api_version_unknown",
             "warning",
             name,
-            f"its API version {_KSERVE}/{version} does not exist in KServe for this kind",
-            f"write apiVersion: {_KSERVE}/{versions[0]}",
+            f"its API version {KSERVE}/{version} does not exist in KServe for this kind",
+            f"write apiVersion: {KSERVE}/{versions[0]}",
             "apiVersion",
         )
     metadata = values.mapping(obj.get("metadata"))
@@ -274,7 +253,7 @@ def _last_part(field: str) -> str:
 
 def without_model(manifest: Manifest, kind: DeploymentKind, name: str) -> Noticed:
     """Return the problem of a deployment that does not say what it serves."""
-    if kind == _ISVC:
+    if kind == ISVC:
         lacks = "a model in spec.predictor" if values.at(manifest.obj, "spec", "predictor") else "spec.predictor"
         message = f"it lacks {lacks}, and so does not say what is served: KServe refuses it"
         remedy = (
@@ -288,95 +267,3 @@ def without_model(manifest: Manifest, kind: DeploymentKind, name: str) -> Notice
 
 def _quoted(value: object) -> str:
     return f'"{values.line(value)}"' if isinstance(value, str | int | float) else '"..."'
-
-
-def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
-    """Yield that an object serves a model and is of a kind that is not read, or nearly of one that is."""
-    name = "/".join(filter(None, identity(manifest)[2:])) or "without a name"
-
-    def problem(id_: ProblemId, message: str, remedy: str, key: str = "kind") -> Noticed:
-        return Noticed(Problem(id_, "warning", f"{kind or 'object'} {name}", message, remedy, key), manifest.place)
-
-    if kind in _NOT_READ.get(group, ()):
-        yield problem(
-            "kind_not_read",
-            f"the kind {kind} of {group} is not read: it is not served",
-            f"an InferenceService of {_KSERVE}/{_VERSION} is served",
-        )
-    elif kind == _ISVC:
-        version = str(manifest.obj.get("apiVersion") or "")
-        what = f"its apiVersion {version} is not that of KServe" if version else "it has no apiVersion"
-        yield problem(
-            "kind_not_read",
-            f"{what}, so it is not served",
-            f"write apiVersion: {_KSERVE}/{_VERSION}",
-            "apiVersion",
-        )
-    elif group == _KSERVE and not kind:
-        yield problem("kind_unknown", "it has no kind, and so is not served", f"write kind: {_ISVC}")
-    elif group == _KSERVE and kind not in _SUPPORTING:
-        near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_SUPPORTING, *_RUNTIMES), n=1)
-        yield problem(
-            "kind_unknown",
-            f"{_KSERVE} has no kind {kind}" + (f"; did you mean {near[0]}?" if near else ""),
-            f"write kind: {near[0] if near else _ISVC}",
-        )
-
-
-def held_deployments(manifest: Manifest) -> tuple[Noticed, ...]:
-    """Return the problem of an object that holds deployments for others to create: a ManifestWork, a Policy."""
-    if not _holds_deployments(manifest.obj):
-        return ()
-    _, kind, *names = identity(manifest)
-    problem = Problem(
-        "kind_not_read",
-        "info",
-        f"{kind} {'/'.join(filter(None, names))}",
-        "it holds InferenceServices for others to create, and these are not read",
-        "to preview them, write them into a file as manifests of their own",
-        "kind",
-    )
-    return (Noticed(problem, manifest.place),)
-
-
-def _holds_deployments(obj: Mapping[str, Any]) -> bool:
-    """Return whether a deployment is somewhere below an object; what aliases repeat is looked at once."""
-    waiting: list[object] = [each for each in obj.values() if isinstance(each, dict | list)]
-    seen: set[int] = set()
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            group = str(value.get("apiVersion", "")).partition("/")[0]
-            if group == _KSERVE and value.get("kind") in DEPLOYMENT_KINDS:
-                return True
-        below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        waiting += (each for each in below if isinstance(each, dict | list))
-    return False
-
-
-def unreadable(fault: DocumentFault) -> Noticed:
-    """Return the problem of a document that cannot be read."""
-    if fault.template:
-        problem = Problem(
-            "template_not_read",
-            "info",
-            str(fault.place),
-            "it is not read, because it is a template and not a manifest",
-            _rendering(fault),
-        )
-    else:
-        remedy = f"{fault.remedy or 'correct the file'}; until then, a running connector keeps what was read before"
-        problem = Problem("file_unreadable", "error", str(fault.place), f"it cannot be read: {fault.message}", remedy)
-    return Noticed(problem, fault.place)
-
-
-def _rendering(fault: DocumentFault) -> str:
-    """Return how a template is rendered, as far as its placeholder shows what it is a template for."""
-    if _OF_HELM.match(fault.template):
-        return "to see what comes of it: helm template CHART | connector preview -"
-    if fault.template.startswith("$") and not fault.template.startswith("$("):
-        return f"to see what comes of it: envsubst < {fault.place.path} | connector preview -"
-    return "render it with the tool that fills it in, and preview the result: ... | connector preview -"

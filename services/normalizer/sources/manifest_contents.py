@@ -11,8 +11,9 @@ from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, ObjectFact
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Kustomization, Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_checks import Noticed, unreadable
+from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Place
+from services.normalizer.sources.manifest_kinds import unreadable
 from services.normalizer.sources.manifest_objects import FileFacts, ObjectFacts, read_objects
 
 _OF_FIELDS = ("field_unknown", "field_of_wrong_type", "field_repeated")

@@ -23,16 +23,14 @@ from services.normalizer.sources.manifest_checks import (
     Identity,
     Noticed,
     deployment_faults,
-    held_deployments,
     identity,
     is_to_be_filled_in,
-    kind_faults,
     merged_objects,
-    unreadable,
     without_model,
     without_namespace,
 )
 from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place, is_placeholder
+from services.normalizer.sources.manifest_kinds import held_deployments, kind_faults, unreadable
 
 
 class ObjectFacts(NamedTuple):
