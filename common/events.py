@@ -236,6 +236,10 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "Check that storage-rest runs, that `STORAGE_URL` is its address, and that both use one token.",
     ),
     "storage_writable_again": Meaning("storage-rest accepts changes again."),
+    "token_file_unusable": Meaning(
+        "The file of a token is now unreadable or contains no token. The last token that was read is still used.",
+        "Write the token, and nothing else, into the file that the field `fault` names.",
+    ),
     "version_not_processed": Meaning(
         "A registered version cannot be processed because of an internal error. Its entry is kept as it was.",
         "Please report it with the traceback.",

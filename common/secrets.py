@@ -58,7 +58,7 @@ def read_token(path: Path) -> str:
 class FileToken:
     """A token in a file that another program renews, such as the kubelet; read again when the file changes."""
 
-    __slots__ = ("_path", "_read", "_stamp", "_token")
+    __slots__ = ("_fault", "_path", "_read", "_stamp", "_token")
 
     def __init__(self, path: Path, *, read: Callable[[Path], str] = read_token) -> None:
         """`read` returns the content of the file, or raises UnreadableFile."""
@@ -66,6 +66,7 @@ class FileToken:
         self._read = read
         self._stamp: tuple[int, int, int] | None = None
         self._token: str | None = None
+        self._fault = ""
 
     def __call__(self) -> str | None:
         """Return the token in the file, or the last one read if the file cannot be read now; None without a file.
@@ -79,14 +80,25 @@ class FileToken:
             if stamp != self._stamp:
                 self._token = self._read(self._path) or None
                 self._stamp = stamp
+            self._fault = ""
         except (FileNotFoundError, NotADirectoryError, texts.MissingFile):
             # The kubelet replaces the file by renaming: until the new one exists, the last token is used.
             pass
         except (OSError, texts.UnreadableFile) as error:
+            remedy = f"write it, and nothing else, into {self._path}; the connector reads it again by itself"
             if self._token is None:
-                remedy = f"write it, and nothing else, into {self._path}; the connector reads it again by itself"
                 raise UnusableToken(str(error), remedy) from None
+            self._warn(str(error), remedy)
         return self._token
+
+    def _warn(self, fault: str, remedy: str) -> None:
+        """Log once that the last token is still used."""
+        import structlog  # commands that only read settings do not need it
+
+        if fault != self._fault:
+            log = structlog.get_logger("secrets")
+            log.warning("token_file_unusable", fault=fault, remedy=remedy)
+        self._fault = fault
 
     def __repr__(self) -> str:
         return f"FileToken({self._path})"

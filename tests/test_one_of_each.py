@@ -1,4 +1,4 @@
-"""What there is only one of in the whole code: a source of randomness, a clock for intervals, a trust store."""
+"""What there is only one of in the whole code: a source of randomness, a clock, a trust store, a reader of text."""
 
 import ast
 import re
@@ -79,6 +79,32 @@ def test_what_tries_again_has_one_way_to_pause() -> None:
                     found.add(name_of(path))
 
     assert found == PLAIN_PAUSES.keys(), "use common.backoff: Backoff after failures, spread for intervals"
+
+
+OWN_TEXTS = {
+    "common/http/ports.py": "files of the kernel",
+    "common/strict_json.py": "refuses what is not Unicode",
+    "common/wire/fields.py": "encoded by this process",
+    "services/connector/doctor/access.py": "reads a number",
+    "services/connector/doctor/bundle.py": "lines of our own log",
+    "services/connector/entities.py": "rendered by this process",
+    "services/connector/reports.py": "documents of this process",
+    "services/location/rendering.py": "checked by strict_json",
+    "services/normalizer/sources/manifest_schema.py": "a file of this package",
+    "services/storage_rest/app.py": "encoded by this process, or a file of this package",
+    "services/storage_rest/stores/local.py": "written by this process",
+}
+"""The modules that read JSON or text files by themselves: no one else writes them, or they have checks of their own."""
+
+
+def test_text_of_others_is_read_in_one_place() -> None:
+    found = set()
+    for path in CODE:
+        called = {ast.unparse(node.func) for node in ast.walk(parse(path)) if isinstance(node, ast.Call)}
+        if any(name.endswith((".read_text", "json.loads", "json.load")) for name in called):
+            found.add(name_of(path))
+
+    assert found - {"common/texts.py"} == OWN_TEXTS.keys(), "use common.texts: read_file and parse_json"
 
 
 def test_single_requests_are_repeated_in_one_place() -> None:

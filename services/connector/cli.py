@@ -192,7 +192,8 @@ def preview(
     Exit status:
       0  no problem at least as severe as --fail-on
       1  there is such a problem
-      2  the command or the configuration is wrong, for example: a path does not exist, or standard input is empty
+      2  the command or the configuration is wrong, for example:
+         a path does not exist, or standard input is empty
     """
     # Pydantic would look into all installed packages for plugins, of which none is used.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -230,6 +231,8 @@ def preview(
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result, differences):
         print_out(text)
+    if output == "entities" and (problems := reports.problems(result)):
+        click.echo(problems, err=True)
     if not result.shown and not result.hidden:
         elsewhere = [*(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
         click.echo(reports.nothing_found(result, paths, elsewhere), err=True)

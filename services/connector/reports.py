@@ -157,6 +157,11 @@ def _fitted(text: str, width: int) -> str:
     return f"{text[: width - 1]}…"
 
 
+def problems(result: Preview) -> str:
+    """Return the problems and a summary, for output that has none of them; empty without any."""
+    return "\n".join([*_problem_lines(result, 0), "", _summary(result)]).lstrip("\n") if result.noticed else ""
+
+
 def _problem_lines(result: Preview, width: int) -> Iterator[str]:
     for problem, place in result.noticed:
         yield ""

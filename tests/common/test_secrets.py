@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.secrets import FileToken, MountedCredentials, UnusableToken, same_token
 
@@ -69,7 +70,11 @@ def test_the_last_token_serves_while_its_file_contains_none(tmp_path: Path, name
     assert token() == "former"
 
     file.write_bytes(UNREADABLE[name][0])
-    assert token() == "former"
+    with capture_logs() as logs:
+        assert [token() for _ in range(3)] == ["former"] * 3
+    [told] = logs
+    assert (told["event"], told["log_level"]) == ("token_file_unusable", "warning")
+    assert UNREADABLE[name][1] in told["fault"]
     file.write_text("renewed")
     assert token() == "renewed"
 

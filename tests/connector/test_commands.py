@@ -31,6 +31,14 @@ def groups(command: click.Command = main, *path: str) -> Iterator[tuple[str, ...
             yield from groups(further, *path, name)
 
 
+@pytest.mark.parametrize(
+    "command", [["preview"], ["run"], ["doctor"], ["doctor", "model"], ["removals", "list"]], ids=" ".join
+)
+def test_help_fits_into_80_columns(command: list[str]) -> None:
+    lines = CliRunner().invoke(main, [*command, "--help"]).stdout.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("path", list(groups()), ids=" ".join)
 def test_the_list_of_commands_says_in_whole_sentences_what_they_do(path: tuple[str, ...]) -> None:
     listed = CliRunner().invoke(main, [*path, "--help"]).stdout.partition("Commands:\n")[2].splitlines()
@@ -70,8 +78,14 @@ def test_a_reader_that_goes_early_does_not_change_the_status(tmp_path: Path) -> 
 
 
 def test_ctrl_c_has_a_status_of_its_own() -> None:
+    # The signal is ignored where the tests are a background job of a shell, and a process inherits that.
+    program = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); import services.connector.__main__"
     process = subprocess.Popen(
-        [*PREVIEW, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environment()
+        [sys.executable, "-c", program, "preview", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment(),
     )
     assert process.stdin is not None
     # More than a pipe holds: when all of it is written, the command is reading.

@@ -294,6 +294,15 @@ def test_entities_are_those_of_every_reader(tmp_path: Path) -> None:
     assert spec["system"] == found["Component"]["spec"]["system"] == "system:default/s"
 
 
+def test_problems_are_told_in_addition_to_entities(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
+    result = preview(path, "--fail-on", "warning", output="entities")
+    assert result.exit_code == 1
+    assert "did you mean rhdh.io/owner?" in result.stderr
+    assert "rhdh.io/ownr" not in result.stdout
+    assert result.stderr.splitlines()[-1] == "1 model is shown, 1 warning in 1 file"
+
+
 def test_annotations_for_github(tmp_path: Path) -> None:
     path = written(tmp_path / "a,b.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
     [line] = preview(path, output="github").stdout.splitlines()

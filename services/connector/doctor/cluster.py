@@ -147,7 +147,7 @@ class ClusterExamination:
             credentials = await self.wanted.access.credentials()
         except (CredentialsError, TrustError) as error:
             message, remedy = (error.message, error.remedy) if isinstance(error, CredentialsError) else (str(error), "")
-            return [Finding("fault", message, remedy or self.remedy_of_way)]
+            return [Finding("fault", message, "\n".join(filter(None, (self.remedy_of_way, remedy))))]
         if credentials is None:
             return [Finding("skipped", "there is no cluster")]
         self.credentials = credentials
@@ -182,7 +182,7 @@ class ClusterExamination:
 
     @property
     def remedy_of_way(self) -> str:
-        """What to do if there are no usable credentials; empty if their error says it."""
+        """What to do about the entry of a cluster without usable credentials; empty if there is no entry."""
         if not self.name or self.options.contexts:
             return ""
         return (

@@ -41,5 +41,5 @@ def kube_metrics(metrics: Metrics) -> KubeMetrics:
 
 @pytest.fixture
 async def client(cluster: FakeCluster, kube_metrics: KubeMetrics) -> AsyncIterator[KubeClient]:
-    async with KubeClient(credentials=credentials_for(cluster), metrics=kube_metrics, timeout=2) as client:
+    async with KubeClient(credentials=credentials_for(cluster), metrics=kube_metrics) as client:
         yield client

@@ -174,10 +174,11 @@ async def test_a_half_open_connection_is_noticed_by_its_silence(
     assert it.seen.kinds == ["ok"]
 
 
-async def test_a_request_that_hangs_is_given_up(
-    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics
-) -> None:
-    async with following(client, kube_metrics) as it:
+async def test_a_request_that_hangs_is_given_up(cluster: FakeCluster, kube_metrics: KubeMetrics) -> None:
+    async with (
+        KubeClient(credentials=credentials_for(cluster), metrics=kube_metrics, timeout=1) as client,
+        following(client, kube_metrics) as it,
+    ):
         await watching(cluster)
         cluster.fault("hang", verb="watch")
         cluster.disturb_watches("close")
@@ -376,7 +377,7 @@ async def test_a_storage_that_was_set_back_is_noticed_by_the_next_resync(kube_me
             former.apply(isvc(f"model-{number}"))
         port = former.port
         async with (
-            KubeClient(credentials=credentials_for(former), metrics=kube_metrics, timeout=2) as client,
+            KubeClient(credentials=credentials_for(former), metrics=kube_metrics) as client,
             following(client, kube_metrics, options=dataclasses.replace(FAST, resync=1)) as it,
         ):
             await watching(former)
@@ -418,7 +419,7 @@ async def test_answers_broken_below_http_never_end_it(
     credentials = credentials_for(cluster, server=f"http://127.0.0.1:{port}")
     async with (
         server,
-        KubeClient(credentials=credentials, metrics=kube_metrics, timeout=2) as meddled,
+        KubeClient(credentials=credentials, metrics=kube_metrics) as meddled,
         following(meddled, kube_metrics) as it,
     ):
         await eventually(lambda: broken == 4)

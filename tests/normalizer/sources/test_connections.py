@@ -47,7 +47,7 @@ async def resolving(
 ) -> AsyncIterator[tuple[Script, Recorder]]:
     script, told, metrics = Script(), Recorder(), KubeMetrics(Metrics("test", "1"))
     async with (
-        KubeClient(credentials=credentials_for(cluster, token), metrics=metrics, timeout=2) as client,
+        KubeClient(credentials=credentials_for(cluster, token), metrics=metrics) as client,
         running(Connections(script, client=client, resolving=way, **options), told, script=script),
     ):
         yield script, told

@@ -43,7 +43,7 @@ async def test_services_and_accounts_that_belong_to_no_deployment_are_not_kept()
 
     async with (
         FakeCluster() as cluster,
-        KubeClient(credentials=credentials_for(cluster), metrics=kube_metrics, timeout=2) as client,
+        KubeClient(credentials=credentials_for(cluster), metrics=kube_metrics) as client,
     ):
         owner = cluster.apply(objects.isvc("m"))
         account = objects.service_account_for(owner)

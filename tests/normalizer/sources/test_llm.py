@@ -67,7 +67,7 @@ def llm(name: str) -> Ref:
 @asynccontextmanager
 async def following(cluster: FakeCluster, *, token: str = "") -> AsyncIterator[Recorder]:
     told, metrics = Recorder(), KubeMetrics(Metrics("test", "1"))
-    async with KubeClient(credentials=credentials_for(cluster, token), metrics=metrics, timeout=2) as client:
+    async with KubeClient(credentials=credentials_for(cluster, token), metrics=metrics) as client:
         options = dataclasses.replace(FAST, slow=0.05)
         source = LlmSource(Scope(cluster="local", client=client, metrics=metrics, options=options))
         running = asyncio.create_task(source.run(told))

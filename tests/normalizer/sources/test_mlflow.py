@@ -137,8 +137,8 @@ async def test_a_server_that_joins_too_long_is_asked_for_smaller_pages_from_then
     fake: FakeMlflow, server: Server
 ) -> None:
     name = await filled(server)
-    fake.fail("slow", path=MODELS, seconds=3, times=1)
-    async with server.polling(timeout=1) as poller:
+    fake.fail("slow", path=MODELS, seconds=3600, times=1)
+    async with server.polling(timeout=5) as poller:
         reading = await poller.poll()
         assert (reading.complete, live(reading, name)) == (True, {"1", "2"})
         fake.counted(reset=True)

@@ -16,6 +16,7 @@ from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.refs import SourceRef
 from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import Polled, Reading, connector, live, polling, ref_of
+from tests.simulation.loop import simulated
 
 EARLIER_LIMITS = PageLimits(default=20, cap=20)
 LISTED = {"registered_models", "model_versions", "model_artifacts", "inference_services", "serving_environments"}
@@ -51,9 +52,9 @@ async def recovers(registry: FakeRegistry, poller: Polled, expected: set[tuple[s
     ],
 )
 @pytest.mark.parametrize("path", ["*", "registered_models", "model_versions"])
+@simulated
 async def test_what_it_had_stays(fault: dict[str, Any], kind: str, remedy: str, path: str) -> None:
-    timeout = 1 if kind == "timeout" else 30
-    async with FakeRegistry() as registry, polling(registry, timeout=timeout) as poller:
+    async with FakeRegistry() as registry, polling(registry) as poller:
         registry.populate(6)
         before = await poller.poll()
         registry.fail(path=path, **fault)
