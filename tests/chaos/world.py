@@ -393,7 +393,7 @@ def _damage(shard: dict[str, Any], how: str) -> None:
             data[key] = base64.b64encode(base64.b64decode(data[key])[:40]).decode()
         case "move":
             shard["data"] = {key: base64.b64decode(data.pop(key)).decode()}
-        case "foreign":
+        case "foreign" if "foreign" not in shard.get("data", {}):  # the API server refuses a key in both
             data["foreign"] = base64.b64encode(b"not ours").decode()
         case "duplicate":
             data[f"{key}-2"] = base64.b64encode(b"{").decode()
