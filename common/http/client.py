@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import aiohttp
 import stamina
@@ -17,6 +17,7 @@ import yarl
 
 from common.http import transports
 from common.http.causes import cause_of, distrust_of, reason_of, speaks_no_tls, wants_tls
+from common.http.errors import NoCredentials, NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from common.http.proxies import proxy_for
 from common.secrets import TokenSource, UnusableToken, is_sendable
 from common.texts import parse_json
@@ -28,70 +29,6 @@ UNKNOWN_PATH = frozenset({404, 405, 501})
 """Statuses by which a server says that it has no such path: another program, or an older version."""
 MAX_WAIT = 30.0
 """Longest pause before a retry, in seconds, even if Retry-After asks for more."""
-
-
-_UNKNOWN_NAME = (
-    "not a valid name",
-    "name or service not known",
-    "nodename nor servname",
-    "name resolution",
-    "no address associated",
-)
-
-
-class RemoteError(Exception):
-    """A request failed; `expects` is the scheme that the server expects, where its URL has the other one."""
-
-    expects: Literal["", "http", "https"] = ""
-
-
-class Unreachable(RemoteError):
-    """There was no answer: connection refused or reset, time-out, unknown name, certificate not trusted.
-
-    `proxy` is the proxy that was asked, without credentials, empty for a direct connection.
-    """
-
-    def __init__(self, url: str, cause: str, *, proxy: str = "") -> None:
-        super().__init__(f"{url}: {cause}")
-        self.url = url
-        self.cause = cause
-        self.proxy = proxy
-
-    @property
-    def is_unknown_name(self) -> bool:
-        """Whether the name of the host is unknown to the DNS."""
-        return any(words in self.cause.lower() for words in _UNKNOWN_NAME)
-
-
-class TimedOut(Unreachable):
-    """There was no answer in time."""
-
-    def __init__(self, url: str, *, proxy: str = "") -> None:
-        super().__init__(url, f"no answer in time{f' through the proxy {proxy}' if proxy else ''}", proxy=proxy)
-
-
-class NotTrusted(Unreachable):
-    """The server's certificate could not be verified."""
-
-
-class NoCredentials(RemoteError):
-    """A request was not sent, because its token cannot be used; `remedy` is what helps."""
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.remedy = remedy
-
-
-class StatusError(RemoteError):
-    """The answer is an error; `retry_after` is in seconds, if the server sent it."""
-
-    def __init__(self, *, status: int, reason: str, url: str, retry_after: float | None, body: bytes = b"") -> None:
-        super().__init__(f"{url}: {status} {reason}".rstrip())
-        self.status = status
-        self.reason = reason
-        self.url = url
-        self.retry_after = retry_after
-        self.body = body
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from common.http.client import RemoteError, Response
+from common.http.client import Response
+from common.http.errors import RemoteError
 from common.kube.errors import Asked, GarbledAnswer, from_status
 from common.texts import parse_json
 

@@ -12,7 +12,8 @@ import aiohttp
 import structlog
 import yarl
 
-from common.http.client import HttpClient, Response, StatusError, TimedOut
+from common.http.client import HttpClient, Response
+from common.http.errors import StatusError, TimedOut
 from common.kube.answers import WatchEvent, read_events, read_object, read_page, read_resource_names
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.errors import Asked, KubeError, from_answer

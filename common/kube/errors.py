@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, Unreachable
+from common.http.errors import NoCredentials, NotTrusted, RemoteError, StatusError, Unreachable
 from common.kube.resources import CONFIG_MAPS, PODS, SECRETS, Resource
 from common.texts import parse_json
 

@@ -22,7 +22,8 @@ from typing import Any, Generic, TypeVar
 from common.backoff import Backoff, spread
 from common.clocks import loop_time
 from common.faults import Fault
-from common.http.client import MAX_WAIT, RemoteError, Unreachable
+from common.http.client import MAX_WAIT
+from common.http.errors import RemoteError, Unreachable
 from common.kube.answers import BOOKMARK, DELETED, WatchEvent
 from common.kube.client import KubeClient
 from common.kube.errors import GarbledAnswer, KubeError, fault_of

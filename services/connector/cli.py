@@ -245,7 +245,7 @@ def _from_elsewhere(cluster: bool, bundle: Path | None, settings: "NormalizerSet
     if not (cluster or bundle):
         return found
 
-    from common.http.client import RemoteError
+    from common.http.errors import RemoteError
     from common.kube.credentials import CredentialsError
     from services.connector.elsewhere import BundleError, read_bundle, read_cluster
 
@@ -266,7 +266,7 @@ def _of_registries(
     if not urls:
         return ()
 
-    from common.http.client import RemoteError
+    from common.http.errors import RemoteError
     from common.trust import TrustError
     from services.connector.elsewhere import read_registries
 
@@ -279,7 +279,7 @@ def _of_registries(
 def _differences(url: str, result: "Preview", settings: "NormalizerSettings") -> "Sequence[Difference]":
     """Return the differences from the connector at a URL."""
 
-    from common.http.client import RemoteError
+    from common.http.errors import RemoteError
     from services.connector.comparison import compare, read_served
 
     try:

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import click
 
 from common import identity
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError, StatusError
 from common.secrets import TokenSource
 from common.texts import parse_json
 from common.wire import WireError, parse_storage_body

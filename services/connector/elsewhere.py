@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common import __version__
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.environment import find_credentials
 from common.kube.resources import (
     CLUSTER_SERVING_RUNTIMES,

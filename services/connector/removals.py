@@ -8,7 +8,8 @@ import click
 
 from common import STORAGE_PORT
 from common.commandline import UrlType, finish, reported
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError, StatusError
 from common.settings import SettingsError
 from common.texts import parse_json
 from services.storage_rest.settings import StorageSettings

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 
 from common.clocks import loop_time
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError, StatusError
 
 log = structlog.get_logger("location.fetching")
 

@@ -18,7 +18,8 @@ from common import removals, wire
 from common.backoff import Backoff, happens
 from common.clocks import loop_time
 from common.complaints import Complaint
-from common.http.client import UNKNOWN_PATH, HttpClient, RemoteError, StatusError
+from common.http.client import UNKNOWN_PATH, HttpClient
+from common.http.errors import RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
 from services.location.delivery import DeliveryBuilder, prepare

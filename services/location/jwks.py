@@ -8,7 +8,8 @@ import structlog
 
 from common import strict_json
 from common.clocks import loop_time
-from common.http.client import HttpClient, RemoteError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError
 
 if TYPE_CHECKING:
     from jwt import PyJWK

@@ -20,7 +20,8 @@ import structlog
 from common import removals, wire
 from common.clocks import loop_time
 from common.feed import Refused
-from common.http.client import HttpClient, StatusError
+from common.http.client import HttpClient
+from common.http.errors import StatusError
 from services.location.delivery import Entry, make_entry
 from services.location.shelf import Shelf
 

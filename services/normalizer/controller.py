@@ -15,7 +15,7 @@ import structlog
 from common.backoff import Backoff
 from common.clocks import loop_time
 from common.complaints import Complaint
-from common.http.client import RemoteError, Unreachable
+from common.http.errors import RemoteError, Unreachable
 from common.wire import Awaited, Batch, WireError
 from services.normalizer.announcements import Announcer
 from services.normalizer.context import PUBLISH, SYNC, Context

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from services.normalizer.context import PUBLISH, Context
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.source import Provable, Source

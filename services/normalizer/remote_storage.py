@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import quote, urlencode
 
-from common.http.client import HttpClient, StatusError
+from common.http.client import HttpClient
+from common.http.errors import StatusError
 from common.wire import (
     Applied,
     Batch,

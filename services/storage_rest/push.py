@@ -11,7 +11,8 @@ import structlog
 from common.backoff import Backoff
 from common.clocks import loop_time
 from common.complaints import Complaint
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError, StatusError
 from common.wire import REVISION_HEADER, Changes, Upsert, encode_original_upsert
 from services.storage_rest.telemetry import StorageMetrics
 

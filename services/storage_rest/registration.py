@@ -16,7 +16,8 @@ import structlog
 from common.backoff import Backoff
 from common.catalog_info import FILE_NAME
 from common.clocks import loop_time
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError, StatusError
 
 log = structlog.get_logger("registration")
 

@@ -7,7 +7,8 @@ import pytest
 from common import randomness
 from common.backoff import spread
 from common.clocks import loop_time
-from common.http.client import HttpClient, Unreachable
+from common.http.client import HttpClient
+from common.http.errors import Unreachable
 from common.kube.client import KubeClient
 from common.kube.credentials import Credentials
 from common.kube.metrics import KubeMetrics

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from common.faults import Fault
 from common.health import Health
-from common.http.client import Unreachable
+from common.http.errors import Unreachable
 from common.metrics import Metrics
 from common.wire import Applied, Awaited, Batch, CacheListing, Stored
 from services.normalizer.context import create_context

@@ -9,7 +9,8 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 from common import LOCATION, LOCATION_PORT, NORMALIZER, STORAGE
-from common.http.client import HttpClient, RemoteError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError
 from tests.deploy.documented import containers, environment
 from tests.fakes.kubernetes import FakeCluster, documented_rules
 from tests.simulation.network import LOOPBACK

@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 
 from common.http.addresses import Address
-from common.http.client import HttpClient, TimedOut, Unreachable
+from common.http.client import HttpClient
+from common.http.errors import TimedOut, Unreachable
 from common.http.server import listening
 from tests.common.http.serving import Server
 from tests.simulation.loop import simulate, simulated

@@ -9,7 +9,8 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from common import NORMALIZER, NORMALIZER_PORT
-from common.http.client import HttpClient, StatusError
+from common.http.client import HttpClient
+from common.http.errors import StatusError
 from common.removals import HOLD
 from services.normalizer.settings import NormalizerSettings
 from tests.fakes.kubernetes import FakeCluster

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from common import texts
-from common.http.client import NotTrusted, RemoteError, StatusError, Unreachable
+from common.http.errors import NotTrusted, RemoteError, StatusError, Unreachable
 from common.http.proxies import is_inside
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of

@@ -7,7 +7,8 @@ from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from common.clocks import wall_time
-from common.http.client import HttpClient, RemoteError, Response, StatusError
+from common.http.client import HttpClient, Response
+from common.http.errors import RemoteError, StatusError
 from common.kube.credentials import Credentials
 from common.kube.resources import LLM_INFERENCE_SERVICES, PODS, Resource
 

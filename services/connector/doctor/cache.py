@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from common.http.client import RETRIED, RemoteError, StatusError
+from common.http.client import RETRIED
+from common.http.errors import RemoteError, StatusError
 from common.kube.errors import remedy_of
 from common.wire import Upsert, parse_storage_body
 from common.words import counted, listed

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common import __version__
-from common.http.client import RemoteError, TimedOut
+from common.http.errors import RemoteError, TimedOut
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.resources import (
     GATEWAYS,

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from common import LOCATION, NORMALIZER, STORAGE, __version__, texts
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, PODS, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.bundle import redacted, redacted_log

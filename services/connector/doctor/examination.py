@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from common import LOCATION, NORMALIZER
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import HttpClient
+from common.http.errors import RemoteError, StatusError
 from common.kube.credentials import CredentialsError
 from common.kube.resources import CONFIG_MAPS
 from common.status import StatusModel

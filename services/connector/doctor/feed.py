@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import LOCATION
-from common.http.client import UNKNOWN_PATH, RemoteError, StatusError, Unreachable
+from common.http.client import UNKNOWN_PATH
+from common.http.errors import RemoteError, StatusError, Unreachable
 from common.words import counted
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding

@@ -8,7 +8,7 @@ from typing import Any
 
 from common import identity
 from common.annotations import CLUSTER_ANNOTATION
-from common.http.client import RemoteError, StatusError
+from common.http.errors import RemoteError, StatusError
 from common.status import Explained, Explanation, HiddenStatus, StatusModel
 from common.words import listed
 from services.connector.doctor.asking import Asked, short

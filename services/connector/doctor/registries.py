@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from common.http.client import RemoteError, StatusError
+from common.http.errors import RemoteError, StatusError
 from common.kube.resources import GATEWAYS, HTTP_ROUTES, ROUTES, SERVICES, Resource
 from services.connector.doctor.asking import ApiServerClient, Asked
 from services.connector.doctor.model import RegistryMatch

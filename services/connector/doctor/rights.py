@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.errors import ROLE
 from common.kube.resources import (
     CLUSTER_SERVING_RUNTIMES,

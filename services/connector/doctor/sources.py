@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from common.http.client import RemoteError, StatusError
+from common.http.errors import RemoteError, StatusError
 from common.kube.errors import remedy_of
 from common.kube.resources import INFERENCE_SERVICES
 from common.words import counted, listed

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from common import LOCATION, identity
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.resources import CONFIG_MAPS
 from common.status import Explanation
 from common.texts import parse_json

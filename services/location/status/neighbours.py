@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from common import NORMALIZER, STORAGE
-from common.http.client import UNKNOWN_PATH, HttpClient, RemoteError, StatusError, Unreachable
+from common.http.client import UNKNOWN_PATH, HttpClient
+from common.http.errors import RemoteError, StatusError, Unreachable
 from common.status import NormalizerStatus, StatusModel, StorageStatus
 
 T = TypeVar("T", bound=StatusModel)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
+from common.http.errors import NoCredentials, NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
 

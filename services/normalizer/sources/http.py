@@ -11,7 +11,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common.faults import Fault, kind_of
-from common.http.client import HttpClient, RemoteError, StatusError, credentials_from
+from common.http.client import HttpClient, credentials_from
+from common.http.errors import RemoteError, StatusError
 from common.secrets import MountedCredentials, TokenSource, UnusableToken
 from common.texts import parse_json
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from common.http.client import RemoteError, StatusError
+from common.http.errors import RemoteError, StatusError
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.mlflow_objects import (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common.http.client import RemoteError, StatusError, TimedOut
+from common.http.errors import RemoteError, StatusError, TimedOut
 from services.normalizer.normalize import values
 from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.http import Remote

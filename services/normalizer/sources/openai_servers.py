@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from common.backoff import Backoff, happens, spread
 from common.clocks import loop_time
 from common.faults import Fault
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from services.normalizer.facts import LOCAL, Ref
 from services.normalizer.normalize.answers import models_path, read_model_list, server_deployment
 from services.normalizer.normalize.deployment import Deployment

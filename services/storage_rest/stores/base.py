@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.status import ShardStatus
 from common.wire import Changes, Upsert
 

@@ -8,7 +8,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.faults import Fault
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError, remedy_of
 from common.kube.metrics import KubeMetrics

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import structlog
 
 from common.backoff import Backoff
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError, remedy_of
 from common.kube.resources import CONFIG_MAPS

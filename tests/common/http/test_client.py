@@ -12,7 +12,8 @@ import pytest
 import trustme
 from aiohttp import web
 
-from common.http.client import HttpClient, NoCredentials, RemoteError, StatusError, Unreachable
+from common.http.client import HttpClient
+from common.http.errors import NoCredentials, RemoteError, StatusError, Unreachable
 from common.secrets import FileToken, StaticToken
 
 Answer = Callable[[web.Request], web.StreamResponse]

@@ -3,7 +3,8 @@ import os
 
 import pytest
 
-from common.http.client import HttpClient, Unreachable
+from common.http.client import HttpClient
+from common.http.errors import Unreachable
 from common.http.proxies import proxy_for
 
 PROXY = "http://proxy.example.com:3128"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.http.client import RemoteError, Response, StatusError
+from common.http.client import Response
+from common.http.errors import RemoteError, StatusError
 from common.kube.answers import _event, read_object, read_page
 from common.kube.errors import Asked, GarbledAnswer, KubeError, from_answer
 from common.kube.replica import key_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.http.client import Unreachable
+from common.http.errors import Unreachable
 from common.kube import answers
 from common.kube.client import KubeClient
 from common.kube.errors import GarbledAnswer, KubeError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from common.http.client import Unreachable
+from common.http.errors import Unreachable
 from common.kube.client import KubeClient
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.environment import direct_credentials, find_credentials

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from common.http.client import Unreachable
+from common.http.errors import Unreachable
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.http import for_each
 from services.normalizer.sources.kubeflow.cards import Catalogs

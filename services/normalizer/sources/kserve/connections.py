@@ -9,7 +9,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.clocks import loop_time
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
 from common.kube.resources import PODS, SECRETS

@@ -14,7 +14,7 @@ import structlog
 from common import PRODUCT
 from common.backoff import happens
 from common.clocks import loop_time, wall_time
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
 from common.kube.resources import EVENTS, INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, Resource

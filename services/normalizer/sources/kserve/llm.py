@@ -10,7 +10,7 @@ import structlog
 
 from common.backoff import Backoff, spread
 from common.faults import Fault, kind_of
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.errors import KubeError, fault_of
 from common.kube.reflector import Reflector
 from common.kube.replica import Key

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from common.http.client import HttpClient, RemoteError, StatusError, Unreachable
+from common.http.client import HttpClient
+from common.http.errors import RemoteError, StatusError, Unreachable
 from services.normalizer.companions import Companions
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.answers import (

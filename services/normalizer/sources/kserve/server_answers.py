@@ -12,7 +12,7 @@ import structlog
 
 from common.backoff import spread
 from common.faults import Fault
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.answers import Answers, with_answers
 from services.normalizer.normalize.deployment import Addresses, Deployment

@@ -6,7 +6,7 @@ from math import inf
 import structlog
 
 from common.backoff import Backoff
-from common.http.client import RemoteError, StatusError, TimedOut
+from common.http.errors import RemoteError, StatusError, TimedOut
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large, shorten
 from services.normalizer.sources.faults import BadAnswer, TooLarge, fault_of

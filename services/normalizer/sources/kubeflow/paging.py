@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.words import counted
 from services.normalizer.normalize import values
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge

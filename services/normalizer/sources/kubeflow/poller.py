@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from common.http.client import RemoteError, StatusError
+from common.http.errors import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, ask_for_missing, for_each

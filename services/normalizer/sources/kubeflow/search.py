@@ -9,7 +9,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.faults import Fault, kind_of
-from common.http.client import RemoteError
+from common.http.errors import RemoteError
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector
