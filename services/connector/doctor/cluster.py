@@ -11,14 +11,7 @@ from typing import Any
 from common import __version__
 from common.http.errors import RemoteError, TimedOut
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.resources import (
-    GATEWAYS,
-    HTTP_ROUTES,
-    INFERENCE_SERVICES,
-    ROUTES,
-    SERVICES,
-    Resource,
-)
+from common.kube.resources import GATEWAYS, HTTP_ROUTES, INFERENCE_SERVICES, ROUTES, SERVICES, Resource
 from common.metrics import Metrics
 from common.trust import TrustError, read_authority
 from services.connector.doctor import access, rights, sources
@@ -153,11 +146,8 @@ class ClusterExamination:
         self.credentials = credentials
         other = self._servers.setdefault(self.id, self.name) if self.purpose.followed else self.name
         if other != self.name:
-            return [
-                Finding(
-                    "fault", f"this is the same API server as that of cluster {other}", "remove one of the two clusters"
-                )
-            ]
+            message = f"this is the same API server as that of cluster {other}"
+            return [Finding("fault", message, "remove one of the two clusters")]
         api = await self._stack.enter_async_context(
             ApiServerClient(credentials, timeout=options.timeout / 2, clock=options.clock)
         )
@@ -217,10 +207,7 @@ class ClusterExamination:
         answers = await asyncio.gather(
             *(
                 api.may(
-                    verb=verb,
-                    group=right.resource.group,
-                    resource=right.resource.plural,
-                    namespace=right.namespace,
+                    verb=verb, group=right.resource.group, resource=right.resource.plural, namespace=right.namespace
                 )
                 for right, verb in wanted
             )

@@ -14,7 +14,7 @@ from common.kube.resources import CONFIG_MAPS
 from common.status import StatusModel
 from common.texts import parse_json
 from common.words import counted, listed
-from services.connector.doctor import cache, feed, model
+from services.connector.doctor import cache, explained, feed
 from services.connector.doctor.asking import ApiServerClient, Asked
 from services.connector.doctor.cluster import ClusterExamination, Purpose
 from services.connector.doctor.report import Finding, Step
@@ -198,7 +198,7 @@ class Examination:
 
     async def check_hidden(self) -> list[Finding]:
         """Ask a running normalizer which models it hides."""
-        return model.judge_hidden(await ask_running(self.options, "/status", model.HiddenModels))
+        return explained.judge_hidden(await ask_running(self.options, "/status", explained.HiddenModels))
 
     async def check_feed(self) -> list[Finding]:
         """Ask the services for their conditions."""

@@ -14,7 +14,7 @@ from common.status import Explanation
 from common.texts import parse_json
 from common.trust import TrustError
 from common.words import listed
-from services.connector.doctor import model
+from services.connector.doctor import explained, model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
 from services.connector.doctor.cluster import ClusterExamination
@@ -199,7 +199,7 @@ class _ModelSearch:
         path = f"/explain?{urlencode({'model': self._name})}"
         known = any(place.deployments or place.registered for place in self._places)
         answer = await ask_running(self._examination.options, path, Explanation)
-        return model.judge_explanation(answer, known=known)
+        return explained.judge_explanation(answer, known=known)
 
 
 def _kept(config_maps: Sequence[Any]) -> Iterator[model.CacheEntry]:
