@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
@@ -14,7 +14,7 @@ import click
 
 from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
-from common.words import counted
+from common.words import counted, listed
 from services.connector.entities import entities_of
 from services.connector.preview import Preview, Shown
 from services.connector.reading import STDIN
@@ -163,7 +163,14 @@ def problems(result: Preview) -> str:
 
 
 def _problem_lines(result: Preview, width: int) -> Iterator[str]:
+    """Yield the problems with their remedies; what is only noted, of many objects, is written once."""
+    noted: defaultdict[tuple[str, str], list[Place]] = defaultdict(list)
     for problem, place in result.noticed:
+        if problem.severity == "info":
+            noted[problem.message, problem.remedy].append(place)
+    for problem, place in result.noticed:
+        if problem.severity == "info" and not (alike := noted.pop((problem.message, problem.remedy), [])):
+            continue
         yield ""
         subject = "" if problem.object == str(place) else f"{problem.object}: "
         where = f"{place}: " if place.path else ""
@@ -171,6 +178,8 @@ def _problem_lines(result: Preview, width: int) -> Iterator[str]:
         lines = _wrapped(f"{where}{problem.severity}: {subject}{problem.message}", width, "")
         yield "\n".join(lines).replace(f"{problem.severity}:", f"{coloured}:", 1)
         yield from _wrapped(problem.remedy, width, "  ")
+        if problem.severity == "info" and len(alike) > 1:
+            yield from _wrapped(f"the same is noted at {listed(map(str, alike[1:]), 3)}", width, "  ")
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:

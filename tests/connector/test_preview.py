@@ -222,6 +222,19 @@ def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 
+def test_what_is_noted_of_many_objects_is_written_once_and_warnings_each(tmp_path: Path) -> None:
+    for number in range(6):
+        manifest = without_status(objects.isvc(f"m{number}", annotations={"rhdh.io/ownr": "me"}))
+        del manifest["metadata"]["namespace"]
+        written(tmp_path / f"{number}.yaml", manifest)
+    lines = preview(tmp_path, output="table").stdout.splitlines()
+    assert sum("info: " in line for line in lines) == 1
+    assert sum("warning: " in line for line in lines) == 6
+    places = ", ".join(f"{tmp_path}/{number}.yaml:1" for number in (1, 2, 3))
+    assert f"  the same is noted at {places} and 2 more" in lines
+    assert lines[-1] == "6 models are shown, 6 warnings, 6 notes in 6 files"
+
+
 def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path) -> None:
     name = "a-name-that-is-rather-long-for-a-model"
     path = written(tmp_path / "a.yaml", objects.isvc(name, annotations={"rhdh.io/ownr": "x"}), objects.isvc("b"))
