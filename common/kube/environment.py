@@ -43,7 +43,7 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
         f"there are no credentials for a cluster: neither the environment variable token, nor {mount}/token, nor "
         "KUBECONFIG, nor ~/.kube/config exists",
         "in a pod, give the container the Secret rhdh-rhoai-connector-token with envFrom; elsewhere, log in to the "
-        "cluster, for example with: oc login",
+        "cluster, for example with: oc login (connector run --manifests needs none)",
     )
 
 
