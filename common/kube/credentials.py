@@ -19,6 +19,10 @@ class CredentialsError(Exception):
         self.remedy = remedy
 
 
+class MissingCredentials(CredentialsError):
+    """No credentials are given at all: perhaps there is no cluster."""
+
+
 OTHER_AUTHORITY = "the certificate authority given with the token (ca.crt) is not the one of this API server"
 """What is wrong where an authority was given, and the server's certificate is not signed by it."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common import texts
-from common.kube.credentials import OTHER_AUTHORITY, Credentials, CredentialsError
+from common.kube.credentials import OTHER_AUTHORITY, Credentials, CredentialsError, MissingCredentials
 from common.secrets import FileToken, StaticToken, is_sendable, read_token
 from common.trust import Authority, TrustError, read_authority, system_trust, trust_only
 
@@ -39,7 +39,7 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
         from common.kube.kubeconfig import load_kubeconfig
 
         return await load_kubeconfig(paths, namespace=_namespace(environ, mount))
-    raise CredentialsError(
+    raise MissingCredentials(
         f"there are no credentials for a cluster: neither the environment variable token, nor {mount}/token, nor "
         "KUBECONFIG, nor ~/.kube/config exists",
         "in a pod, give the container the Secret rhdh-rhoai-connector-token with envFrom; elsewhere, log in to the "

@@ -54,6 +54,8 @@ class StubPod:
         """What is served; a text other than the empty one is why it answers 503."""
         self.metrics = METRICS
         self.hidden: list[dict[str, Any]] = []
+        self.source = "kserve"
+        """The only source of models."""
         self.explained: dict[str, Any] = {"found": [], "near": [], "unread": []}
         self.asked_before = 20.0
         self.absent: set[str] = set()
@@ -90,7 +92,8 @@ class StubPod:
         return web.json_response({"detail": why} if why else {}, status=503 if why else 200)
 
     async def _status(self, _: web.Request) -> web.Response:
-        return web.json_response({"hidden": self.hidden})
+        sources = [{"id": self.source, "kind": "kserve", "ok": True}]
+        return web.json_response({"hidden": self.hidden, "sources": sources})
 
     async def _explain(self, request: web.Request) -> web.Response:
         return web.json_response({"model": request.query["model"]} | self.explained)

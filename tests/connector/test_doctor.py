@@ -177,6 +177,22 @@ async def test_outside_a_pod_services_that_do_not_answer_are_no_fault(world: Wor
     assert "kubectl port-forward" in feed.findings[0].remedy
 
 
+@pytest.mark.parametrize(("source", "verdict"), [("manifests", "skipped"), ("kserve", "fault")])
+async def test_no_cluster_is_needed_where_the_connector_that_runs_reads_manifests(
+    world: World, source: str, verdict: str
+) -> None:
+    for name in ("token", "ca.crt", "KUBERNETES_SERVICE_HOST"):
+        del world.environ[name]
+    world.environ["KFMR_TOKEN"] = TOKEN
+    world.pod.source = source
+
+    report = await world.examine()
+
+    (credentials,) = [step for step in report.steps if step.name == "credentials"]
+    assert credentials.findings[0].verdict == verdict
+    assert report.count("fault") == (verdict == "fault"), report.as_json()
+
+
 async def test_the_command_prints_for_people_and_for_programs(world: World) -> None:
     status, text = await world.run()
     assert status == 0, text

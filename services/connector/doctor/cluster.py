@@ -10,7 +10,7 @@ from typing import Any
 
 from common import __version__
 from common.http.errors import RemoteError, TimedOut
-from common.kube.credentials import Credentials, CredentialsError
+from common.kube.credentials import Credentials, CredentialsError, MissingCredentials
 from common.kube.resources import GATEWAYS, HTTP_ROUTES, INFERENCE_SERVICES, ROUTES, SERVICES, Resource
 from common.metrics import Metrics
 from common.trust import TrustError, read_authority
@@ -47,7 +47,7 @@ class Purpose:
 
 
 class ClusterExamination:
-    """The steps of one cluster, and what they share; `api` is set when `log_in` has succeeded."""
+    """The steps of one cluster, and what they share: `api` after `log_in`, `is_absent` without any credentials."""
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class ClusterExamination:
         self._servers = servers
         self.credentials: Credentials | None = None
         self.api: ApiServerClient | None = None
+        self.is_absent = False
         self._has_routes = False
         self._login: asyncio.Task[Step] | None = None
 
@@ -139,6 +140,7 @@ class ClusterExamination:
         try:
             credentials = await self.wanted.access.credentials()
         except (CredentialsError, TrustError) as error:
+            self.is_absent = isinstance(error, MissingCredentials)
             message, remedy = (error.message, error.remedy) if isinstance(error, CredentialsError) else (str(error), "")
             return [Finding("fault", message, "\n".join(filter(None, (self.remedy_of_way, remedy))))]
         if credentials is None:

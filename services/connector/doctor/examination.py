@@ -28,6 +28,7 @@ from services.normalizer.cluster_specs import (
     specs_of_file,
 )
 from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFileError, read_clusters
+from services.normalizer.facts import MANIFESTS
 from services.normalizer.sources.openai_servers import server_refs
 from services.storage_rest.stores.families import BASE
 
@@ -58,7 +59,7 @@ async def examine(options: DoctorOptions) -> AsyncIterator[Step]:
                 *(group.create_task(examination.step(*work)) for work in works),
             ]
             async for step in _together(examination.clusters):
-                yield step
+                yield await examination.without_needless_fault(step)
             for task in tasks:
                 yield await task
 
@@ -166,6 +167,18 @@ class Examination:
             servers=self._servers,
         )
 
+    async def without_needless_fault(self, step: Step) -> Step:
+        """Return a step of a cluster, without a fault if there is no cluster and the connector that runs needs none."""
+        if step.name != "credentials" or self.home is None or not self.home.is_absent:
+            return step
+        running = await ask_running(self.options, "/status", explained.RunningSources)
+        if isinstance(running, RemoteError) or all(each.id != MANIFESTS for each in running.sources):
+            return step
+        needless = Finding(
+            "skipped", "there is no cluster, and none is needed: the connector that runs reads manifests"
+        )
+        return replace(step, findings=(needless,))
+
     async def cache_step(self) -> Step:
         """Return the step about the cache; its time starts when it is known whether its cluster answers."""
         if self.home is not None:
@@ -191,7 +204,7 @@ class Examination:
         if kind != "ConfigMap":
             return [Finding("skipped", f"STORAGE_TYPE is {kind}, so there are no ConfigMaps to check")]
         if self.home is None or self.home.api is None:
-            return [Finding("skipped", "not checked, because the API server cannot be used: see above")]
+            return [Finding("skipped", "no ConfigMaps are checked, because no API server can be used: see above")]
         if not self.home.own:
             return [Finding("skipped", "the namespace of the cache is not known")]
         return self.home.api, self.home.own

@@ -1,7 +1,7 @@
 """Findings of what a running normalizer says: about one model, and about the models that it hides. No I/O."""
 
 from common.http.errors import RemoteError
-from common.status import Explained, Explanation, HiddenStatus, StatusModel
+from common.status import Explained, Explanation, HiddenStatus, SourceStatus, StatusModel
 from common.words import listed
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.model import FORWARD
@@ -15,6 +15,12 @@ class HiddenModels(StatusModel):
     """The part of a normalizer's or location's status about hidden models."""
 
     hidden: tuple[HiddenStatus, ...]
+
+
+class RunningSources(StatusModel):
+    """The part of a normalizer's or location's status about sources."""
+
+    sources: tuple[SourceStatus, ...]
 
 
 def judge_explanation(answer: Asked[Explanation], *, known: bool) -> list[Finding]:
