@@ -165,9 +165,8 @@ def problems(result: Preview) -> str:
 def _problem_lines(result: Preview, width: int) -> Iterator[str]:
     """Yield the problems with their remedies; what is only noted, of many objects, is written once."""
     noted: defaultdict[tuple[str, str], list[Place]] = defaultdict(list)
-    for problem, place in result.noticed:
-        if problem.severity == "info":
-            noted[problem.message, problem.remedy].append(place)
+    for problem, place in (each for each in result.noticed if each.problem.severity == "info"):
+        noted[problem.message, problem.remedy].append(place)
     for problem, place in result.noticed:
         if problem.severity == "info" and not (alike := noted.pop((problem.message, problem.remedy), [])):
             continue
