@@ -182,6 +182,24 @@ async def test_no_one_waits_long_for_a_server_that_does_not_answer() -> None:
 
 
 @simulated
+async def test_an_answer_from_an_address_of_before_is_not_used(server: ModelServer) -> None:
+    answering = asyncio.Event()
+
+    async def answer_late(_: web.Request) -> web.Response:
+        await answering.wait()
+        return web.json_response({"data": [{"id": "of-before"}]})
+
+    async with slow(answer_late) as url, asking(timeout=3600) as (script, told):
+        script.tell(REF, deployment(url))
+        await eventually(lambda: told.names == [()])
+        script.tell(REF, deployment(server.url, generation=2))
+        await eventually(lambda: told.names[-1] == ("granite-8b", "sql"))
+        answering.set()
+        await asyncio.sleep(60)  # of simulated time: an answer would have arrived by then
+        assert told.names[-1] == ("granite-8b", "sql")
+
+
+@simulated
 async def test_a_server_in_trouble_is_asked_again(server: ModelServer) -> None:
     server.broken = "overloaded"
     async with asking() as (script, told):

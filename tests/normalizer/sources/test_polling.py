@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from common.clocks import loop_time
 from common.http.errors import Unreachable
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.http import for_each
@@ -419,7 +420,10 @@ async def test_a_card_that_a_catalog_lacks_once_stays_until_a_later_look_agrees(
         told = {key for cards in recorder.cards[1:] for key in cards}
         assert told <= {"curatedexamplemodel-0003"}, "which has none"
         catalog.drop_card("curated", "example/model-0001")
+        dropped = loop_time()
         await eventually(lambda: recorder.cards[-1] == {"curatedexamplemodel-0001": None}, what="its end")
+        # The next look is after `card_refresh`, which is spread by a tenth, and the one that agrees a minute later.
+        assert loop_time() - dropped < 1.1 * POLLING.card_refresh + 2 * 60
 
 
 @pytest.mark.parametrize("versions", [("v1", "v1alpha1"), ("v1",), ("v1alpha1",)], ids=" and ".join)
