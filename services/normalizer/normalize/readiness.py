@@ -124,8 +124,10 @@ def _reason(status: Mapping[str, Any]) -> tuple[str, int]:
     A runtime that does not exist, or a model that cannot be loaded, is only in the failure of the model's status.
     """
     reason, since = _unmet_of(status)
+    if not reason:
+        return reason, since
     failed, failure = _failure(status)
-    if reason and failed and failure and failure not in reason:
+    if failed and failure and failure not in reason:
         reason = f"{reason}: {_shortened(failure)}"
     return reason, since
 

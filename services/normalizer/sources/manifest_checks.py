@@ -121,8 +121,9 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             f"write {key} below annotations instead of labels",
             key,
         )
+    spec = values.mapping(obj.get("spec"))
     for part in ("predictor", "transformer", "explainer"):
-        for key in annotations_among(values.mapping(values.at(obj, "spec", part, "annotations"))):
+        for key in annotations_among(values.mapping(values.at(spec.get(part), "annotations"))):
             yield Problem(
                 "label_not_read",
                 "warning",
@@ -145,9 +146,10 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
 
 def _unknown_switches(metadata: Mapping[str, Any], name: str) -> Iterator[Problem]:
     """Yield the switches that are neither on nor off, and so have no effect."""
-    for place in ("annotations", "labels"):
-        for key in _SWITCHES[place]:
-            written = values.line_at(metadata, place, key)
+    for place, keys in _SWITCHES.items():
+        texts = values.mapping(metadata.get(place))
+        for key in keys if texts else ():
+            written = values.line(texts.get(key))
             if written and written.lower() not in ("true", "false"):
                 yield Problem(
                     "switch_unknown",
@@ -174,7 +176,7 @@ def _wrong_fields(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterat
 
 def without_namespace(manifest: Manifest, name: str) -> Iterator[Noticed]:
     """Yield the problem of a deployment whose namespace is only known where it is applied."""
-    if identity(manifest).namespace:
+    if values.line_at(manifest.obj, "metadata", "namespace"):
         return
     problem = Problem(
         "namespace_missing",

@@ -122,7 +122,7 @@ def field_faults(
 
 def _faults_within(value: Mapping[str, Any], type_: str, field: str, line: int, above: _Above) -> Iterator[FieldFault]:
     prefix = f"{field}." if field else ""
-    if isinstance(value, Located):
+    if isinstance(value, Located) and value.repeated:
         yield from (RepeatedField(prefix + name, at) for name, at in value.repeated)
     if type_.startswith("{"):
         if (of_each := type_[1:-1]) != _ANY:
