@@ -22,6 +22,7 @@ SERVER_TYPES: tuple[ServerType, ...] = ("", "openai-v1", "open-inference-protoco
 LINK_ICONS = ("catalog", "chat", "dashboard", "docs", "email", "github", "help", "web")
 """Icons that every Backstage has (Backstage, "Descriptor Format", metadata.links)."""
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _MOST_ITEMS = 50
 _MOST_CHARACTERS = 2000
 _MOST_UNPACKED = 16 * 1024
@@ -99,7 +100,7 @@ class Details:
             encoded["links"] = [
                 {name: value for name in _LINK_FIELDS if (value := getattr(link, name))} for link in self.links
             ]
-        return json.dumps(encoded, ensure_ascii=False, separators=(",", ":")).encode() if encoded else b""
+        return _COMPACT.encode(encoded).encode() if encoded else b""
 
 
 def decode(raw: bytes) -> Details:

@@ -33,6 +33,7 @@ _Found: TypeAlias = "dict[tuple[str, str], list[Noticed]]"
 """Problems by the cluster or registry and the name of the object."""
 _KEYS: Mapping[HiddenCause, str] = {"stopped": STOP_ANNOTATION, "ignored": IGNORE}
 """The annotation or label that hides a deployment, by the cause."""
+_NOWHERE = Place("")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The most severe first."""
 
@@ -152,7 +153,7 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
         for each in contents.noticed:
             found[contents.cluster, each.problem.object].append(each)
     for ref, problems in desired.problems.items():
-        parsed, place = Ref.parse(ref), places.get(ref, Place(""))
+        parsed, place = Ref.parse(ref), places.get(ref, _NOWHERE)
         found[parsed.place, parsed.label] += [Noticed(problem, place) for problem in problems]
     for contents in every:
         for each in _not_ready(contents, desired, copied):
@@ -165,7 +166,7 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
 
 def _shown(upsert: Upsert, places: Mapping[str, Place], found: _Found) -> Shown:
     ref = Ref.parse(upsert.ref)
-    return Shown(upsert, ref.label, places.get(upsert.ref, Place("")), tuple(found.pop((ref.place, ref.label), ())))
+    return Shown(upsert, ref.label, places.get(upsert.ref, _NOWHERE), tuple(found.pop((ref.place, ref.label), ())))
 
 
 def _not_ready(contents: Contents, desired: Desired, copied: Container[str]) -> Iterator[Noticed]:

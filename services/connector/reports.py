@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 import click
+from pydantic_core import from_json
 
 from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
@@ -146,9 +147,8 @@ def _total(rows: Sequence[tuple[str, ...]]) -> int:
 
 
 def _row(shown: Shown) -> tuple[str, str, str]:
-    document = json.loads(shown.document)
-    server = document.get("modelServer")
-    return shown.key, document["models"][0]["name"], server["API"]["url"] if server else "-"
+    server = from_json(shown.document).get("modelServer")
+    return shown.key, shown.upsert.model_name, server["API"]["url"] if server else "-"
 
 
 def _fitted(text: str, width: int) -> str:

@@ -201,7 +201,7 @@ def _tag(text: str) -> str:
 _tag_of_word = lru_cache(maxsize=1024)(_tag)  # most are keys, and these are the same in all files
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _Loader(yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
     """The parser of PyYAML with a resolver of our own: plain scalars get one of the kinds above as their tag."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
