@@ -14,6 +14,7 @@ from services.connector.reading import Progress, Reading, no_progress
 from services.normalizer.desired import Desired
 from services.normalizer.facts import SHARED, Ref
 from services.normalizer.hidden import HiddenCause, unready
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import IGNORE, ClusterView, Defaults
@@ -155,8 +156,9 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
     for ref, problems in desired.problems.items():
         parsed, place = Ref.parse(ref), places.get(ref, _NOWHERE)
         found[parsed.place, parsed.label] += [Noticed(problem, place) for problem in problems]
+    deployments = dict(desired.deployments.all())
     for contents in every:
-        for each in _not_ready(contents, desired, copied):
+        for each in _not_ready(contents, deployments, copied):
             found[contents.cluster, each.problem.object].append(each)
     lines = Lines()
     for of_one in found.values():
@@ -169,8 +171,8 @@ def _shown(upsert: Upsert, places: Mapping[str, Place], found: _Found) -> Shown:
     return Shown(upsert, ref.label, places.get(upsert.ref, _NOWHERE), tuple(found.pop((ref.place, ref.label), ())))
 
 
-def _not_ready(contents: Contents, desired: Desired, copied: Container[str]) -> Iterator[Noticed]:
-    deployments = dict(desired.deployments.all())
+def _not_ready(contents: Contents, deployments: Mapping[str, Deployment], copied: Container[str]) -> Iterator[Noticed]:
+    """Yield why deployments in files are not shown; `deployments` are all by reference, as the selection left them."""
     for ref, manifest in sorted(contents.deployments.items()):
         facts = deployments[str(ref)]
         if not facts.readiness.ready and not facts.planned:
