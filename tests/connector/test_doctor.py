@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.connector.doctor.report import Finding
 from services.storage_rest.stores.families import CARDS_BASE
 from tests.connector.broken import NAMESPACE, TOKEN, World
 from tests.connector.cases import Case
@@ -81,13 +82,18 @@ async def test_one_missing_binding_is_told_once(world: World) -> None:
     assert [message for _, message in faults if len(message) > 120] == []
 
 
+async def fault_of_a_registry(world: World) -> Finding:
+    """The only fault of the registries, where there is one with this address."""
+    world.environ["MODEL_REGISTRY_URLS"] = "https://registry.example.com"
+    report = await world.examine()
+    [found] = [f for step in report.steps for f in step.findings if step.name == "registries" and f.verdict == "fault"]
+    return found
+
+
 async def test_a_proxy_whose_name_no_one_knows_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "proxy.invalid:3128")
-    world.environ["MODEL_REGISTRY_URLS"] = "https://registry.example.com"
 
-    report = await world.examine()
-
-    [found] = [f for step in report.steps for f in step.findings if step.name == "registries" and f.verdict == "fault"]
+    found = await fault_of_a_registry(world)
     assert "cannot connect to the proxy proxy.invalid:3128: " in found.message
     assert "check the proxy proxy.invalid:3128" in found.remedy
     assert found.message.count("registry.example.com") == 2  # its label, and its address
@@ -95,11 +101,8 @@ async def test_a_proxy_whose_name_no_one_knows_is_named(world: World, monkeypatc
 
 async def test_a_proxy_is_named_where_it_is_in_the_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:1")
-    world.environ["MODEL_REGISTRY_URLS"] = "https://registry.example.com"
 
-    report = await world.examine()
-
-    [found] = [f for step in report.steps for f in step.findings if step.name == "registries" and f.verdict == "fault"]
+    found = await fault_of_a_registry(world)
     assert "cannot connect to the proxy 127.0.0.1:1: connection refused" in found.message
     assert "if registry.example.com is to be reached without it, add the host to NO_PROXY" in found.remedy
     assert "secret" not in found.message + found.remedy
